@@ -1,0 +1,26 @@
+/**
+ * Rows of sparse features in CSR form: row r holds the slots `rowPtr[r] … rowPtr[r + 1] - 1`, in file order.
+ * N = rows, nnz = non-zeros of all rows together.
+ */
+export interface Dataset {
+  /** Where the rows came from, for messages. */
+  readonly name: string;
+  /** N. */
+  readonly rows: number;
+  /** Labels, f32[N]. */
+  readonly labels: Float32Array;
+  /** First slot of each row, u32[N + 1]; the last entry is nnz. */
+  readonly rowPtr: Uint32Array;
+  /** Feature ids, u32[nnz]. */
+  readonly features: Uint32Array;
+  /** Feature values, f32[nnz]; `null` when every value is 1. */
+  readonly values: Float32Array | null;
+  /** Largest feature id + 1; 0 when there is no feature. */
+  readonly featureCount: number;
+  /** Slots of the shortest and of the longest row. */
+  readonly minSlots: number;
+  readonly maxSlots: number;
+  /** Smallest and largest label. */
+  readonly labelMin: number;
+  readonly labelMax: number;
+}
