@@ -1,0 +1,83 @@
+import type { ModelConfig, TrainConfig } from "../config.js";
+import type { Dataset } from "../data/dataset.js";
+
+/** Metrics of one data set. The last four are there for two-valued labels only. */
+export interface Metrics {
+  rows: number;
+  /** Root mean squared error, predictions clipped to the label range of the training data. */
+  rmse: number;
+  /** Mean absolute error, clipped likewise. */
+  mae: number;
+  /** Mean of log(1 + exp(-y ŷ)), y = ±1, ŷ the raw score. */
+  logloss?: number;
+  /** Area under the ROC curve, exact, ties count half; NaN when only one class occurs. */
+  auc?: number;
+  accuracy?: number;
+  f1?: number;
+}
+
+/** Which tensors of an initial model were taken, and why the others were not. */
+export interface InitReport {
+  taken: string[];
+  left: { name: string; reason: string }[];
+}
+
+export interface StartEvent {
+  event: "start";
+  model: ModelConfig;
+  train: TrainConfig;
+  rows: { train: number; validation?: number; test?: number };
+  /** Trainable numbers of the model. */
+  parameters: number;
+  /** Bytes of linear memory that training uses. */
+  memoryBytes: number;
+  init?: InitReport;
+  /** Slots whose feature id is beyond the table (with an initial model): they contribute nothing. */
+  unknownFeatures: { train: number; validation?: number; test?: number };
+}
+
+export interface EpochEvent {
+  event: "epoch";
+  /** Counted from 1. */
+  epoch: number;
+  /** Sum (reduction sum) or mean (reduction mean) of the loss over the rows of the epoch, without regularisation. */
+  loss: number;
+  /** Metrics of the training pass itself, or of a separate evaluation with `evaluateTrain`. */
+  train: Metrics;
+  validation?: Metrics;
+  test?: Metrics;
+  /** Rows trained per second of training; evaluation not counted. */
+  rowsPerSecond: number;
+  /** Seconds of training in this epoch. */
+  seconds: number;
+  /** Whether this epoch is the best so far on the monitored metric. */
+  best: boolean;
+}
+
+export interface EndEvent {
+  event: "end";
+  /** Epoch whose weights the model holds; 0 when no epoch was completed. */
+  bestEpoch: number;
+  epochs: number;
+  /** Why training ended. */
+  reason: "epochs" | "early-stop" | "aborted";
+  seconds: number;
+}
+
+export type TrainEvent = StartEvent | EpochEvent | EndEvent;
+
+/** Where a running epoch is; sent about ten times a second. */
+export interface Progress {
+  phase: "train" | "evaluate";
+  epoch: number;
+  epochs: number;
+  rows: number;
+  totalRows: number;
+  rowsPerSecond: number;
+}
+
+export interface FitData {
+  train: Dataset;
+  validation?: Dataset;
+  test?: Dataset;
+}
