@@ -1,4 +1,5 @@
-/** The five models of the package; `afm`, `inn` and `deepifm` follow in a later release. */
+import { IfmError } from "./errors.js";
+
 export type ModelKind = "fm" | "afm" | "ifm" | "inn" | "deepifm";
 export type Activation = "relu" | "tanh" | "sigmoid" | "identity";
 export type TemperatureOn = "logits" | "projection";
@@ -68,4 +69,191 @@ export interface TrainConfig {
   adam: { beta1: number; beta2: number; epsilon: number; exact: boolean };
   /** β, λ₁, λ₂ of FTRL-proximal. */
   ftrl: { beta: number; l1: number; l2: number };
+}
+
+/** Seed of a run that names none. */
+export const DEFAULT_SEED = 2019;
+
+/** Models that this version computes. */
+export const MODELS = ["fm", "ifm"] as const satisfies ModelKind[];
+
+/** Model options that nobody named. Features, fields and the fields of the slots come from the data. */
+export function defaultModel(model: ModelKind): Omit<ModelConfig, "features" | "fields" | "fieldOfSlot"> {
+  const deep = model === "deepifm";
+  return {
+    model,
+    factors: 16,
+    attentionFactors: 16,
+    fieldFactors: 16,
+    hidden: deep ? [100, 75, 50] : model === "inn" ? [5] : [],
+    activation: deep ? "tanh" : "relu",
+    temperature: 10,
+    temperatureOn: "logits",
+    loss: deep ? "logistic" : "squared",
+    excludeSameField: deep,
+  };
+}
+
+/** Training options that nobody named. Regularisation, clipping and dropout are off. */
+export function defaultTrain(_model: ModelKind, loss: Loss): TrainConfig {
+  return {
+    optimizer: "adagrad",
+    lr: 0.05,
+    epochs: 20,
+    batchSize: 1024,
+    keep: [1, 1],
+    l2: { embedding: 0, linear: 0, attention: 0, field: 0, hidden: 0 },
+    reduction: loss === "logistic" ? "mean" : "sum",
+    clipNorm: 0,
+    earlyStop: 5,
+    seed: DEFAULT_SEED,
+    shuffle: true,
+    freeze: [],
+    momentum: 0.95,
+    adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, exact: false },
+    ftrl: { beta: 1, l1: 0, l2: 0 },
+  };
+}
+
+type Fail = (message: string) => Error;
+const usage: Fail = (message) => new IfmError("IFM_USAGE", message);
+
+const MAX_SIZE = 2 ** 31 - 1;
+const MAX_SLOTS = 1024;
+
+/**
+ * Fills in what a partial model configuration leaves out and checks the whole.
+ *
+ * @param given `model`, `features` and, but for FM, `fieldOfSlot` (or `fields`) must be there
+ * @param fail  makes the error: of usage, or of a model file
+ */
+export function validateModelConfig(given: Record<string, unknown>, fail: Fail = usage): ModelConfig {
+  const check = checker(fail);
+  const model = check.oneOf("model", given.model, ["fm", "afm", "ifm", "inn", "deepifm"] as const);
+  if (!(MODELS as readonly string[]).includes(model))
+    throw fail(`model: this version computes ${MODELS.join(" and ")}, not ${model}`);
+  const config = { ...defaultModel(model), ...withoutUndefined(given) } as Record<string, unknown>;
+  const features = check.integer("features", config.features, 1, MAX_SIZE);
+  let fieldOfSlot =
+    config.fieldOfSlot === undefined ? undefined : check.integers("fieldOfSlot", config.fieldOfSlot, 0, MAX_SLOTS - 1);
+  if (model === "fm") fieldOfSlot ??= [];
+  if (fieldOfSlot === undefined) {
+    const fields = check.integer("fields", config.fields, 1, MAX_SLOTS);
+    fieldOfSlot = Array.from({ length: fields }, (_, field) => field);
+  }
+  if (model !== "fm" && fieldOfSlot.length === 0) throw fail("fieldOfSlot: expected at least one slot");
+  if (fieldOfSlot.length > MAX_SLOTS)
+    throw fail(`fieldOfSlot: expected at most ${MAX_SLOTS} slots, got ${fieldOfSlot.length}`);
+  const lowest = fieldOfSlot.reduce((most, field) => Math.max(most, field + 1), model === "fm" ? 0 : 1);
+  const fields = config.fields === undefined ? lowest : check.integer("fields", config.fields, lowest, MAX_SLOTS);
+  return {
+    model,
+    features,
+    fields,
+    factors: check.integer("factors", config.factors, 1, 65536),
+    attentionFactors: check.integer("attentionFactors", config.attentionFactors, 1, 65536),
+    fieldFactors: check.integer("fieldFactors", config.fieldFactors, 1, 65536),
+    hidden: check.integers("hidden", config.hidden, 1, 65536),
+    activation: check.oneOf("activation", config.activation, ["relu", "tanh", "sigmoid", "identity"] as const),
+    temperature: check.number("temperature", config.temperature, { above: 0 }),
+    temperatureOn: check.oneOf("temperatureOn", config.temperatureOn, ["logits", "projection"] as const),
+    loss: check.oneOf("loss", config.loss, ["squared", "logistic"] as const),
+    fieldOfSlot,
+    excludeSameField: check.boolean("excludeSameField", config.excludeSameField),
+  };
+}
+
+/** Fills in what partial training options leave out and checks the whole. */
+export function validateTrainConfig(given: Partial<TrainConfig>, model: ModelKind, loss: Loss): TrainConfig {
+  const check = checker(usage);
+  const base = defaultTrain(model, loss);
+  const train = { ...base, ...withoutUndefined(given) };
+  const l2 = { ...base.l2, ...withoutUndefined(train.l2) };
+  const adam = { ...base.adam, ...withoutUndefined(train.adam) };
+  const ftrl = { ...base.ftrl, ...withoutUndefined(train.ftrl) };
+  if (!Array.isArray(train.keep) || train.keep.length !== 2)
+    throw usage("keep: expected two numbers [attention weights, pair products]");
+  for (const name of Object.keys(l2) as (keyof L2)[]) check.number(`l2.${name}`, l2[name], { least: 0 });
+  check.number("adam.beta1", adam.beta1, { least: 0, below: 1 });
+  check.number("adam.beta2", adam.beta2, { least: 0, below: 1 });
+  check.number("adam.epsilon", adam.epsilon, { above: 0 });
+  check.boolean("adam.exact", adam.exact);
+  check.number("ftrl.l1", ftrl.l1, { least: 0 });
+  check.number("ftrl.l2", ftrl.l2, { least: 0 });
+  // β = 0 and λ₂ = 0 would divide by 0 before the first gradient.
+  check.number("ftrl.beta", ftrl.beta, ftrl.l2 > 0 ? { least: 0 } : { above: 0 });
+  if (!Array.isArray(train.freeze)) throw usage("freeze: expected a list of tensor names");
+  return {
+    optimizer: check.oneOf("optimizer", train.optimizer, ["sgd", "momentum", "adagrad", "adam", "ftrl"] as const),
+    lr: check.number("lr", train.lr, { above: 0 }),
+    epochs: check.integer("epochs", train.epochs, 0, MAX_SIZE),
+    batchSize: check.integer("batchSize", train.batchSize, 1, MAX_SIZE),
+    keep: [
+      check.number("keep[0]", train.keep[0], { above: 0, most: 1 }),
+      check.number("keep[1]", train.keep[1], { above: 0, most: 1 }),
+    ],
+    l2,
+    reduction: check.oneOf("reduction", train.reduction, ["sum", "mean"] as const),
+    clipNorm: check.number("clipNorm", train.clipNorm, { least: 0 }),
+    earlyStop: check.integer("earlyStop", train.earlyStop, 0, MAX_SIZE),
+    seed: check.integer("seed", train.seed, 0, 2 ** 32 - 1),
+    shuffle: check.boolean("shuffle", train.shuffle),
+    freeze: [...train.freeze],
+    momentum: check.number("momentum", train.momentum, { least: 0, below: 1 }),
+    adam,
+    ftrl,
+  };
+}
+
+function withoutUndefined<T extends object>(object: T): Partial<T> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+interface Range {
+  least?: number;
+  above?: number;
+  most?: number;
+  below?: number;
+}
+
+/** Checks single values; every message reads `name: expected …, got …`. */
+function checker(fail: Fail) {
+  const wrong = (name: string, expected: string, got: unknown) =>
+    fail(`${name}: expected ${expected}, got ${JSON.stringify(got)}`);
+  const integer = (name: string, value: unknown, least: number, most: number): number => {
+    if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+    throw wrong(name, `a whole number from ${least} to ${most}`, value);
+  };
+  return {
+    integer,
+    integers(name: string, value: unknown, least: number, most: number): number[] {
+      if (!Array.isArray(value)) throw wrong(name, "a list of whole numbers", value);
+      return value.map((entry, i) => integer(`${name}[${i}]`, entry, least, most));
+    },
+    number(name: string, value: unknown, { least, above, most, below }: Range): number {
+      const x = value as number;
+      const inside =
+        Number.isFinite(value) &&
+        (least === undefined || x >= least) &&
+        (above === undefined || x > above) &&
+        (most === undefined || x <= most) &&
+        (below === undefined || x < below);
+      if (inside) return x;
+      const bounds = [
+        least !== undefined && `>= ${least}`,
+        above !== undefined && `> ${above}`,
+        most !== undefined && `<= ${most}`,
+        below !== undefined && `< ${below}`,
+      ].filter(Boolean);
+      throw wrong(name, `a number ${bounds.join(" and ")}`, value);
+    },
+    boolean(name: string, value: unknown): boolean {
+      if (typeof value === "boolean") return value;
+      throw wrong(name, "true or false", value);
+    },
+    oneOf<T extends string>(name: string, value: unknown, choices: readonly T[]): T {
+      if (choices.includes(value as T)) return value as T;
+      throw wrong(name, `one of ${choices.join(", ")}`, value);
+    },
+  };
 }

@@ -1,0 +1,136 @@
+/**
+ * What TypeScript and the kernels share: one struct in linear memory, every field 4 bytes.
+ *
+ * Written by src/wasm/abi.ts, whose list of fields must be this one, in this order (test/wasm/abi.test.ts compares them).
+ * Append fields; raise ABI_VERSION when the meaning of one changes.
+ *
+ * Sizes carry the capital letters of docs/NOTATION.md; `p` at the end marks a size rounded up to 4 lanes.
+ * Pointers are bytes, 16-aligned unless a comment says otherwise.
+ */
+export const ABI_VERSION: u32 = 1;
+
+export const FM: u32 = 0;
+export const IFM: u32 = 2;
+
+export const SQUARED: u32 = 0;
+export const LOGISTIC: u32 = 1;
+
+export const RELU: u32 = 0;
+export const TANH: u32 = 1;
+export const SIGMOID: u32 = 2;
+export const IDENTITY: u32 = 3;
+
+export const SGD: u32 = 0;
+export const MOMENTUM: u32 = 1;
+export const ADAGRAD: u32 = 2;
+export const ADAM: u32 = 3;
+export const FTRL: u32 = 4;
+
+@unmanaged
+export class Desc {
+  // Model
+  model: u32; //           FM, IFM
+  n: u32; //               features; record n of the table is all zero and stands for every unknown feature
+  M: u32; //               slots of a row (IFM); longest row (FM)
+  K: u32; //               factors
+  Kp: u32;
+  A: u32; //               attention factors
+  Ap: u32;
+  KF: u32; //              field factors
+  P: u32; //               pairs of the list below
+  activation: u32; //      of the attention's projection
+  preScale: f32; //        1/τ when the temperature is on the projection, else 1
+  logitScale: f32; //      1/τ when the temperature is on the logits, else 1
+  rowFloats: u32; //       Kp + 4: floats of a table record [ v: Kp lanes | w 0 0 0 ]
+
+  // Parameters
+  table: usize; //         f32[n + 1, rowFloats]
+  dense: usize; //         the dense parameters, one block
+  bias: usize; //          f32[1] w0
+  attnW: usize; //         f32[K, Ap]
+  attnB: usize; //         f32[Ap]
+  attnH: usize; //         f32[Ap]
+  fieldU: usize; //        f32[F, KFp] interaction
+  KFp: u32;
+  fieldD: usize; //        f32[KF, Kp] factor
+
+  // Derived from the parameters at the start of a batch
+  attnWT: usize; //        f32[Ap, Kp] transpose of attnW
+  fieldPairs: usize; //    f32[P + 1, Kp] F_p; row P is zero and belongs to the padding pairs
+  fieldOfSlot: usize; //   u32[M]
+  pairs: usize; //         {s, t, p}[Pp] byte offsets into the slot buffer and into fieldPairs; padded to 4 with {M, M, P}
+
+  // Data set in CSR form
+  labels: usize; //        f32[N]
+  rowPtr: usize; //        u32[N + 1]
+  features: usize; //      u32[nnz], each <= n
+  values: usize; //        f32[nnz], or 0 when every value is 1
+  order: usize; //         u32[N] the order of the rows in this pass
+
+  // Batch: rows order[first] … order[first + count - 1]
+  first: u32;
+  count: u32;
+  step: u32; //            counts batches; a word of the dropout keys
+  seed: u32;
+  loss: u32;
+  dyScale: f32; //         1 for a sum, 1/count for a mean
+  keepWeights: u32; //     threshold of keep[0] in 1 … 65536
+  keepProducts: u32; //    threshold of keep[1]
+  yHat: usize; //          f32[batch rows] scores
+  rowSum: usize; //        FM: f32[batch rows, rowFloats] Σ v x, then [ dz ⊙ Σ v x | dy 0 0 0 ]
+  rowDz: usize; //         FM with dropout: f32[batch rows, rowFloats] dLoss/dz
+  slotGrad: usize; //      IFM: f32[batch rows · M, rowFloats] gradient of each occurrence's record
+
+  // Chunks: fixed pieces of a batch, whatever the number of threads
+  chunkRows: u32;
+  chunkLoss: usize; //     f64[chunks]
+  chunkGrad: usize; //     f32[chunks, chunkFloats]: [ dBias 0 0 0 | dWT Ap·Kp | db Ap | dh Ap | dF (P + 1)·Kp ]
+  chunkFloats: u32;
+
+  // Occurrences of the batch, sorted by feature (a sparse set, then a counting sort)
+  slotOf: usize; //        u32[n + 1] feature -> place in `touched`; valid only where touched[slotOf[j]] == j
+  touched: usize; //       u32[most] features of this batch in order of first touch
+  occStart: usize; //      u32[most + 1] first occurrence of each touched feature
+  occIndex: usize; //      u32[occurrences] row of rowSum (FM) or of slotGrad (IFM)
+  occValue: usize; //      f32[occurrences] value x (FM)
+  touchedCount: u32; //    written by sortOccurrences
+  squares: usize; //       f64[most] squared gradient norm of each touched feature (clipping)
+
+  // Optimizer
+  optimizer: u32;
+  lr: f32;
+  momentum: f32;
+  beta1: f32;
+  beta2: f32;
+  epsilon: f32;
+  correction1: f32; //     1/(1 - β₁^t)
+  correction2: f32; //     1/(1 - β₂^t)
+  ftrlBeta: f32;
+  ftrlL1: f32;
+  ftrlL2: f32;
+  exactRows: u32; //       Adam: 1 moves the rows that the batch does not touch, too
+  clipNorm: f32; //        0 = off
+  l2Embedding: f32;
+  l2Linear: f32;
+  freezeEmbedding: u32;
+  freezeLinear: u32;
+  grad: usize; //          dense gradients, laid out as `dense`
+  state: usize; //         distance in bytes from a parameter to its first state (G; m; z)
+  state2: usize; //        and to its second (v; n)
+  segments: usize; //      {offset, floats, l2 (f32), frozen}[segmentCount] over the dense block
+  segmentCount: u32;
+  rowGrad: usize; //       f32[rowFloats] gradient of one record while it is summed
+
+  // Scratch of one row (IFM)
+  sState: u32; //          {address of its list of pairs, number of pairs}
+  sSlots: u32; //          f32[M + 1, Kp] v x; all of these are offsets in bytes from the scratch pointer
+  sSlotGrad: u32; //       f32[M + 1, Kp]
+  sProducts: u32; //       f32[Pp, productFloats] e_p
+  productFloats: u32; //   Kp + 16: a stride that is no power of two, so that columns do not share cache sets
+  sHidden: u32; //         f32[Pp, Ap] act(e_p W + b), then its gradient
+  sWeights: u32; //        f32[Pp] T_p
+  sDropped: u32; //        f32[Pp] T_p after dropout
+  sScores: u32; //         f32[Pp] <e_p, F_p>
+  sMask: u32; //           i16[Pp, Kp8] dropout mask of the pair products
+  sPairs: u32; //          {s, t, p}[Pp] pairs of a row with unknown features
+}

@@ -1,0 +1,63 @@
+import { Desc, LOGISTIC } from "../abi";
+import { exp64, log1p64 } from "../math";
+
+/**
+ * Loss of one row.   squared: ½ (ŷ - y)²;   logistic: log(1 + exp(-y ŷ)), y = ±1 (a label 0 is -1)
+ *
+ * The logistic loss is computed as max(-m, 0) + log1p(exp(-|m|)), m = y ŷ, which overflows nowhere.
+ */
+export function lossValue(kind: u32, yHat: f32, label: f32): f64 {
+  if (kind == LOGISTIC) {
+    const m: f64 = label > 0 ? <f64>yHat : -(<f64>yHat);
+    return max<f64>(-m, 0) + log1p64(exp64(-abs(m)));
+  }
+  const e = <f64>yHat - <f64>label;
+  return 0.5 * e * e;
+}
+
+/** dLoss/dŷ of one row: ŷ - y, or -y σ(-y ŷ). */
+export function lossGradient(kind: u32, yHat: f32, label: f32): f32 {
+  if (kind == LOGISTIC) {
+    const m: f64 = label > 0 ? <f64>yHat : -(<f64>yHat);
+    const e = exp64(-abs(m));
+    const sigma = (m > 0 ? e : 1) / (1 + e); // σ(-m)
+    return <f32>(label > 0 ? -sigma : sigma);
+  }
+  return yHat - label;
+}
+
+/**
+ * Sums that the metrics of the rows of a batch are made of.
+ *
+ * @param out       in/out f64[6] += squared error, absolute error (predictions clipped to [low, high]), logistic loss (raw
+ *                  predictions); number of true positives, false positives, false negatives
+ * @param d         in     yHat of the batch
+ * @param threshold        predictions above it are positive
+ * @param middle           labels above it are positive
+ */
+export function metricSums(out: usize, d: Desc, low: f32, high: f32, threshold: f32, middle: f32): void {
+  let squared: f64 = 0, absolute: f64 = 0, logloss: f64 = 0;
+  let tp: f64 = 0, fp: f64 = 0, fn: f64 = 0;
+  for (let b: u32 = 0; b < d.count; b++) {
+    const y = load<f32>(d.labels + (<usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2));
+    const p = load<f32>(d.yHat + (<usize>b << 2));
+    // A NaN must reach the sums: min and max of WebAssembly keep it.
+    const e = <f64>max(low, min(high, p)) - <f64>y;
+    squared += e * e;
+    absolute += abs(e);
+    const positive = y > middle;
+    logloss += lossValue(LOGISTIC, p, positive ? 1 : -1);
+    if (p > threshold) {
+      if (positive) tp += 1;
+      else fp += 1;
+    } else if (positive) {
+      fn += 1;
+    }
+  }
+  store<f64>(out, load<f64>(out) + squared);
+  store<f64>(out, load<f64>(out, 8) + absolute, 8);
+  store<f64>(out, load<f64>(out, 16) + logloss, 16);
+  store<f64>(out, load<f64>(out, 24) + tp, 24);
+  store<f64>(out, load<f64>(out, 32) + fp, 32);
+  store<f64>(out, load<f64>(out, 40) + fn, 40);
+}

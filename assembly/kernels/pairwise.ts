@@ -1,0 +1,206 @@
+import { Desc } from "../abi";
+import { hsum, madd, zero } from "../simd";
+
+/**
+ * Second-order FM term of one row.   Rendle 2010, lemma 3.1
+ *
+ *   z[k] = 1/2 [ (Σ_s v[s,k] x[s])² - Σ_s (v[s,k] x[s])² ]
+ *
+ * `S` is kept for backward: dz[k]/dv[s,k] = x[s] (S[k] - v[s,k] x[s]).
+ *
+ * @param S        out  f32[Kp]      Σ_s v[s,k] x[s]                          overwritten
+ * @param z        out  f32[Kp]      z, or 0 when only its sum is wanted      overwritten
+ * @param d        in   table, values
+ * @param features in   u32[slots]   feature ids, each <= n
+ * @param values   in   f32[slots]   feature values; unused when ONE_HOT
+ * @param slots         may be 0
+ * @returns Σ_k z[k]
+ */
+@inline
+function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, values: usize, slots: u32): f32 {
+  const table = d.table;
+  const rowBytes = <usize>d.rowFloats << 2;
+  const laneBytes = <usize>d.Kp << 2;
+  const slotBytes = <usize>slots << 2;
+  let total = zero();
+  let k: usize = 0;
+  // Four vectors at a time: eight accumulators, and a record's cache line is read once.
+  for (; k + 64 <= laneBytes; k += 64) {
+    const column = table + k;
+    let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+    let q0 = zero(), q1 = zero(), q2 = zero(), q3 = zero();
+    for (let i: usize = 0; i < slotBytes; i += 4) {
+      const record = column + <usize>load<u32>(features + i) * rowBytes;
+      let v0 = v128.load(record), v1 = v128.load(record, 16), v2 = v128.load(record, 32), v3 = v128.load(record, 48);
+      if (!ONE_HOT) {
+        const x = v128.load32_splat(values + i);
+        v0 = f32x4.mul(v0, x);
+        v1 = f32x4.mul(v1, x);
+        v2 = f32x4.mul(v2, x);
+        v3 = f32x4.mul(v3, x);
+      }
+      s0 = f32x4.add(s0, v0);
+      s1 = f32x4.add(s1, v1);
+      s2 = f32x4.add(s2, v2);
+      s3 = f32x4.add(s3, v3);
+      q0 = madd(v0, v0, q0);
+      q1 = madd(v1, v1, q1);
+      q2 = madd(v2, v2, q2);
+      q3 = madd(v3, v3, q3);
+    }
+    v128.store(S + k, s0);
+    v128.store(S + k, s1, 16);
+    v128.store(S + k, s2, 32);
+    v128.store(S + k, s3, 48);
+    q0 = f32x4.sub(f32x4.mul(s0, s0), q0);
+    q1 = f32x4.sub(f32x4.mul(s1, s1), q1);
+    q2 = f32x4.sub(f32x4.mul(s2, s2), q2);
+    q3 = f32x4.sub(f32x4.mul(s3, s3), q3);
+    if (z) {
+      const half = f32x4.splat(0.5);
+      v128.store(z + k, f32x4.mul(half, q0));
+      v128.store(z + k, f32x4.mul(half, q1), 16);
+      v128.store(z + k, f32x4.mul(half, q2), 32);
+      v128.store(z + k, f32x4.mul(half, q3), 48);
+    }
+    total = f32x4.add(total, f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3)));
+  }
+  for (; k < laneBytes; k += 16) {
+    const column = table + k;
+    let s = zero(), q = zero();
+    for (let i: usize = 0; i < slotBytes; i += 4) {
+      let v = v128.load(column + <usize>load<u32>(features + i) * rowBytes);
+      if (!ONE_HOT) v = f32x4.mul(v, v128.load32_splat(values + i));
+      s = f32x4.add(s, v);
+      q = madd(v, v, q);
+    }
+    v128.store(S + k, s);
+    q = f32x4.sub(f32x4.mul(s, s), q);
+    if (z) v128.store(z + k, f32x4.mul(f32x4.splat(0.5), q));
+    total = f32x4.add(total, q);
+  }
+  return <f32>0.5 * hsum(total);
+}
+
+export function pairwiseForward(S: usize, z: usize, d: Desc, features: usize, values: usize, slots: u32): f32 {
+  if (values) return pairwise(false, S, z, d, features, values, slots);
+  return pairwise(true, S, z, d, features, 0, slots);
+}
+
+/**
+ * Turns the kept sums of one row into what its features need:
+ *
+ *   S[k] <- dz[k] S[k],  and behind it [ dy 0 0 0 ]
+ *
+ * @param S   in/out  f32[Kp + 4]
+ * @param dz  in      f32[Kp] dLoss/dz, or 0 when dz[k] = dy for every k
+ */
+export function pairwiseBackward(S: usize, dz: usize, dy: f32, Kp: u32): void {
+  const laneBytes = <usize>Kp << 2;
+  if (dz) {
+    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(S + k, f32x4.mul(v128.load(S + k), v128.load(dz + k)));
+  } else {
+    const g = f32x4.splat(dy);
+    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(S + k, f32x4.mul(v128.load(S + k), g));
+  }
+  v128.store(S + laneBytes, f32x4.replace_lane(zero(), 0, dy));
+}
+
+/**
+ * Gradient of one record [ v | w ] of the FM table, summed over its occurrences in row order:
+ *
+ *   dv[k] = Σ_b x_b (dz_b[k] S_b[k]) - v[k] Σ_b x_b² dz_b[k],   dw = Σ_b x_b dy_b
+ *
+ * @param g       out  f32[rowFloats]     overwritten
+ * @param record  in   f32[rowFloats]     v
+ * @param d       in   rowSum after pairwiseBackward; rowDz when dz differs by lane
+ * @param from    first occurrence of the feature
+ * @param to      one behind the last
+ */
+@inline
+function recordGradient(ONE_HOT: bool, g: usize, record: usize, d: Desc, from: u32, to: u32): void {
+  const rowSum = d.rowSum;
+  const rowBytes = <usize>d.rowFloats << 2;
+  const laneBytes = <usize>d.Kp << 2;
+  const index = d.occIndex;
+  const value = d.occValue;
+  const begin = <usize>from << 2, end = <usize>to << 2;
+
+  let dw: f32 = 0, q: f32 = 0;
+  for (let i = begin; i < end; i += 4) {
+    const dy = load<f32>(rowSum + laneBytes + <usize>load<u32>(index + i) * rowBytes);
+    if (ONE_HOT) {
+      dw += dy;
+    } else {
+      const x = load<f32>(value + i);
+      dw += x * dy;
+      q += x * x * dy;
+    }
+  }
+  if (ONE_HOT) q = dw;
+  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
+
+  const qs = f32x4.splat(q);
+  let k: usize = 0;
+  for (; k + 64 <= laneBytes; k += 64) {
+    const column = rowSum + k;
+    let g0 = zero(), g1 = zero(), g2 = zero(), g3 = zero();
+    for (let i = begin; i < end; i += 4) {
+      const S = column + <usize>load<u32>(index + i) * rowBytes;
+      if (ONE_HOT) {
+        g0 = f32x4.add(g0, v128.load(S));
+        g1 = f32x4.add(g1, v128.load(S, 16));
+        g2 = f32x4.add(g2, v128.load(S, 32));
+        g3 = f32x4.add(g3, v128.load(S, 48));
+      } else {
+        const x = v128.load32_splat(value + i);
+        g0 = madd(x, v128.load(S), g0);
+        g1 = madd(x, v128.load(S, 16), g1);
+        g2 = madd(x, v128.load(S, 32), g2);
+        g3 = madd(x, v128.load(S, 48), g3);
+      }
+    }
+    v128.store(g + k, f32x4.sub(g0, f32x4.mul(qs, v128.load(record + k))));
+    v128.store(g + k, f32x4.sub(g1, f32x4.mul(qs, v128.load(record + k, 16))), 16);
+    v128.store(g + k, f32x4.sub(g2, f32x4.mul(qs, v128.load(record + k, 32))), 32);
+    v128.store(g + k, f32x4.sub(g3, f32x4.mul(qs, v128.load(record + k, 48))), 48);
+  }
+  for (; k < laneBytes; k += 16) {
+    const column = rowSum + k;
+    let g0 = zero();
+    for (let i = begin; i < end; i += 4) {
+      const S = v128.load(column + <usize>load<u32>(index + i) * rowBytes);
+      g0 = ONE_HOT ? f32x4.add(g0, S) : madd(v128.load32_splat(value + i), S, g0);
+    }
+    v128.store(g + k, f32x4.sub(g0, f32x4.mul(qs, v128.load(record + k))));
+  }
+}
+
+/** As recordGradient, for a dz that differs by lane (dropout): Σ x² dz is a vector, too. */
+function recordGradientByLane(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
+  const rowBytes = <usize>d.rowFloats << 2;
+  const laneBytes = <usize>d.Kp << 2;
+  const begin = <usize>from << 2, end = <usize>to << 2;
+  for (let k: usize = 0; k < laneBytes; k += 16) {
+    let sum = zero(), q = zero();
+    for (let i = begin; i < end; i += 4) {
+      const at = k + <usize>load<u32>(d.occIndex + i) * rowBytes;
+      const x = v128.load32_splat(d.occValue + i);
+      sum = madd(x, v128.load(d.rowSum + at), sum);
+      q = madd(f32x4.mul(x, x), v128.load(d.rowDz + at), q);
+    }
+    v128.store(g + k, f32x4.sub(sum, f32x4.mul(q, v128.load(record + k))));
+  }
+  let dw: f32 = 0;
+  for (let i = begin; i < end; i += 4) {
+    const dy = load<f32>(d.rowSum + laneBytes + <usize>load<u32>(d.occIndex + i) * rowBytes);
+    dw += load<f32>(d.occValue + i) * dy;
+  }
+  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
+}
+
+export function pairwiseRecordGradient(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
+  if (d.rowDz) recordGradientByLane(g, record, d, from, to);
+  else if (d.values) recordGradient(false, g, record, d, from, to);
+  else recordGradient(true, g, record, d, from, to);
+}

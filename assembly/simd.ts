@@ -1,0 +1,26 @@
+/** [a b c d] -> (a + c) + (b + d). The one horizontal sum, so that its order is the same everywhere. */
+@inline
+export function hsum(v: v128): f32 {
+  const pairs = f32x4.add(v, i8x16.shuffle(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
+}
+
+/** Largest of the four lanes. */
+@inline
+export function hmax(v: v128): f32 {
+  return max(
+    max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
+    max(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)),
+  );
+}
+
+/** a * b + c, two roundings (no fused multiply-add: the same bits everywhere). */
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
+@inline
+export function zero(): v128 {
+  return f32x4.splat(0);
+}

@@ -1,0 +1,162 @@
+import { Desc, FM } from "./abi";
+import { lossGradient, lossValue } from "./kernels/loss";
+import { sortOccurrences } from "./kernels/occurrences";
+import { optimizerStep, squaredNorm } from "./kernels/optimizer";
+import { pairwiseRecordGradient } from "./kernels/pairwise";
+import { fmBackward, fmForward } from "./models/fm";
+import { ifmBackward, ifmBegin, ifmEnd, ifmForward, ifmRecordGradient } from "./models/ifm";
+
+/*
+ * The way of one batch:
+ *
+ *   batchBegin     what the rows share; the occurrences sorted by feature
+ *   trainChunk     for each chunk of rows: forward, loss, backward           (chunks are independent)
+ *   batchReduce    the chunks' dense gradients summed in chunk order
+ *   batchClip      scale of global norm clipping
+ *   updateDense    one step of the dense parameters
+ *   updateRecords  each touched feature: sum its occurrences, one step       (ranges are independent)
+ *
+ * Neither chunks nor ranges depend on who computes them, so neither do the bits.
+ */
+
+export function batchBegin(d: Desc): void {
+  if (d.model != FM) ifmBegin(d);
+  sortOccurrences(d);
+}
+
+/** Score of row b of the batch. */
+@inline
+function forward(d: Desc, b: u32, scratch: usize, training: bool): f32 {
+  return d.model == FM ? fmForward(d, b, training) : ifmForward(d, b, scratch, training);
+}
+
+/** Forward, loss and backward of the rows of chunk c. Its gradients, loss and scores are overwritten. */
+export function trainChunk(d: Desc, c: u32, scratch: usize): void {
+  const from = c * d.chunkRows, to = min(d.count, from + d.chunkRows);
+  const chunk = d.chunkGrad + <usize>c * (<usize>d.chunkFloats << 2);
+  memory.fill(chunk, 0, <usize>d.chunkFloats << 2);
+  let loss: f64 = 0;
+  for (let b = from; b < to; b++) {
+    const yHat = forward(d, b, scratch, true);
+    const label = load<f32>(d.labels + (<usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2));
+    store<f32>(d.yHat + (<usize>b << 2), yHat);
+    loss += lossValue(d.loss, yHat, label);
+    const dy = d.dyScale * lossGradient(d.loss, yHat, label);
+    if (d.model == FM) fmBackward(d, b, dy, chunk);
+    else ifmBackward(d, b, scratch, dy, chunk);
+  }
+  store<f64>(d.chunkLoss + (<usize>c << 3), loss);
+}
+
+/** Chunks of the batch. */
+@inline
+export function chunkCount(d: Desc): u32 {
+  return (d.count + d.chunkRows - 1) / d.chunkRows;
+}
+
+/** Sums losses and dense gradients in chunk order. Returns the loss, summed over the rows. */
+export function batchReduce(d: Desc): f64 {
+  const bytes = <usize>d.chunkFloats << 2;
+  let loss = load<f64>(d.chunkLoss);
+  for (let c: u32 = 1, chunks = chunkCount(d); c < chunks; c++) {
+    loss += load<f64>(d.chunkLoss + (<usize>c << 3));
+    const from = d.chunkGrad + <usize>c * bytes;
+    for (let i: usize = 0; i < bytes; i += 16) {
+      v128.store(d.chunkGrad + i, f32x4.add(v128.load(d.chunkGrad + i), v128.load(from + i)));
+    }
+  }
+  const last = d.segments + <usize>(d.segmentCount - 1) * SEGMENT_BYTES;
+  memory.fill(d.grad, 0, <usize>load<u32>(last) + (<usize>load<u32>(last, 4) << 2));
+  store<f32>(d.grad + (d.bias - d.dense), load<f32>(d.chunkGrad));
+  if (d.model != FM) ifmEnd(d, d.chunkGrad);
+  return loss;
+}
+
+const SEGMENT_BYTES: usize = 16;
+
+/** Sums the gradient of touched feature t into d.rowGrad. Returns the feature's record. */
+@inline
+function recordGradient(d: Desc, t: u32): usize {
+  const at = <usize>t << 2;
+  const record = d.table + <usize>load<u32>(d.touched + at) * (<usize>d.rowFloats << 2);
+  const from = load<u32>(d.occStart + at), to = load<u32>(d.occStart + at, 4);
+  if (d.model == FM) pairwiseRecordGradient(d.rowGrad, record, d, from, to);
+  else ifmRecordGradient(d.rowGrad, d, from, to);
+  return record;
+}
+
+/**
+ * Factor of global norm clipping: min(1, clipNorm / ‖g‖₂) over every gradient that is trained, L2 terms included. The
+ * records' gradients are summed here and again in updateRecords: that costs time only when clipping is on, and no memory.
+ */
+export function batchClip(d: Desc): f32 {
+  if (d.clipNorm <= 0) return 1;
+  const laneBytes = <usize>d.Kp << 2;
+  let sum: f64 = 0;
+  for (let i: u32 = 0; i < d.segmentCount; i++) {
+    const s = d.segments + <usize>i * SEGMENT_BYTES;
+    if (load<u32>(s, 12)) continue;
+    const offset = <usize>load<u32>(s);
+    sum += squaredNorm(d.dense + offset, d.grad + offset, load<u32>(s, 4), load<f32>(s, 8));
+  }
+  for (let t: u32 = 0; t < d.touchedCount; t++) {
+    const record = recordGradient(d, t);
+    if (!d.freezeEmbedding) sum += squaredNorm(record, d.rowGrad, d.Kp, d.l2Embedding);
+    if (!d.freezeLinear) sum += squaredNorm(record + laneBytes, d.rowGrad + laneBytes, 4, d.l2Linear);
+  }
+  const norm = sqrt(sum);
+  return norm > d.clipNorm ? <f32>(<f64>d.clipNorm / norm) : 1;
+}
+
+export function updateDense(d: Desc, scale: f32): void {
+  for (let i: u32 = 0; i < d.segmentCount; i++) {
+    const s = d.segments + <usize>i * SEGMENT_BYTES;
+    if (load<u32>(s, 12)) continue;
+    const offset = <usize>load<u32>(s);
+    optimizerStep(d, d.dense + offset, d.grad + offset, load<u32>(s, 4), load<f32>(s, 8), scale);
+  }
+}
+
+/** One step of record [ v | w ] with the gradient at `g`, or with a zero gradient. */
+@inline
+function updateRecord(d: Desc, record: usize, g: usize, l2Embedding: f32, l2Linear: f32, scale: f32): void {
+  const laneBytes = <usize>d.Kp << 2;
+  if (!d.freezeEmbedding) optimizerStep(d, record, g, d.Kp, l2Embedding, scale);
+  if (!d.freezeLinear) optimizerStep(d, record + laneBytes, g ? g + laneBytes : 0, 4, l2Linear, scale);
+}
+
+/** Touched features from … to - 1. */
+export function updateRecords(d: Desc, from: u32, to: u32, scale: f32): void {
+  if (d.freezeEmbedding && d.freezeLinear) return;
+  for (let t = from; t < to; t++) {
+    updateRecord(d, recordGradient(d, t), d.rowGrad, d.l2Embedding, d.l2Linear, scale);
+  }
+}
+
+/** Exact Adam: the moments of features from … to - 1 that the batch does not touch decay, and move them. */
+export function updateUntouched(d: Desc, from: u32, to: u32): void {
+  const rowBytes = <usize>d.rowFloats << 2;
+  for (let j = from; j < to; j++) {
+    const t = load<u32>(d.slotOf + (<usize>j << 2));
+    if (t < d.touchedCount && load<u32>(d.touched + (<usize>t << 2)) == j) continue;
+    updateRecord(d, d.table + <usize>j * rowBytes, 0, 0, 0, 1);
+  }
+}
+
+/** One batch on one thread. Returns the loss summed over its rows, before regularisation. */
+export function trainBatch(d: Desc, scratch: usize): f64 {
+  batchBegin(d);
+  for (let c: u32 = 0, chunks = chunkCount(d); c < chunks; c++) trainChunk(d, c, scratch);
+  const loss = batchReduce(d);
+  const scale = batchClip(d);
+  updateDense(d, scale);
+  updateRecords(d, 0, d.touchedCount, scale);
+  if (d.exactRows) updateUntouched(d, 0, d.n);
+  return loss;
+}
+
+/** Scores of the rows order[first] … of the batch, into d.yHat. */
+export function predictBatch(d: Desc, scratch: usize): void {
+  if (d.model != FM) ifmBegin(d);
+  for (let b: u32 = 0; b < d.count; b++) store<f32>(d.yHat + (<usize>b << 2), forward(d, b, scratch, false));
+}

@@ -1,0 +1,30 @@
+/** The API of every runtime. */
+export type {
+  Activation,
+  L2,
+  Loss,
+  ModelConfig,
+  ModelKind,
+  OptimizerKind,
+  Reduction,
+  TemperatureOn,
+  TrainConfig,
+} from "./config.js";
+export { defaultModel, defaultTrain } from "./config.js";
+export type { Dataset } from "./data/dataset.js";
+export { LibfmParser, readLibfm } from "./data/libfm.js";
+export { type ErrorCode, IfmError } from "./errors.js";
+export { Model, type PredictOptions } from "./model/model.js";
+export type { TrainingRecord } from "./model/record.js";
+export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";
+export type {
+  EndEvent,
+  EpochEvent,
+  FitData,
+  InitReport,
+  Metrics,
+  Progress,
+  StartEvent,
+  TrainEvent,
+} from "./train/types.js";
+export { VERSION } from "./version.js";

@@ -1,0 +1,72 @@
+import type { EpochEvent, Metrics, StartEvent } from "../train/types.js";
+import type { Io } from "./io.js";
+import type { Comparison, RunEnd, RunFiles, TrainReport } from "./report.js";
+
+/** One line of JSON; NaN and infinite numbers become null. */
+export function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}
+
+/** Tells a training to programs: one JSON object a line on stdout. */
+export class JsonReport implements TrainReport {
+  readonly #io: Io;
+  readonly #threads: number;
+  readonly #output: string;
+
+  constructor(io: Io, output: string, threads: number) {
+    this.#io = io;
+    this.#output = output;
+    this.#threads = threads;
+  }
+
+  /** Model and training configuration lie side by side: their keys do not clash. */
+  start({ model, train, ...facts }: StartEvent, files: RunFiles): void {
+    this.#write({
+      event: "start",
+      version: this.#io.version,
+      ...model,
+      ...train,
+      threads: this.#threads,
+      files: { ...files, output: this.#output },
+      rows: facts.rows,
+      parameters: facts.parameters,
+      memoryBytes: facts.memoryBytes,
+      unknownFeatures: facts.unknownFeatures,
+      init: facts.init,
+    });
+  }
+
+  baseline({ constant, fm }: Comparison): void {
+    this.#write({ event: "baseline", constant: { validation: constant }, ...(fm && { fm: { validation: fm } }) });
+  }
+
+  progress(): void {}
+
+  epoch(event: EpochEvent): void {
+    this.#write(event);
+  }
+
+  end(end: RunEnd): void {
+    this.#write({
+      event: "end",
+      bestEpoch: end.best?.epoch ?? 0,
+      output: end.output ?? null,
+      pretrain: end.pretrain,
+      reason: end.reason,
+      epochs: end.epochs,
+      seconds: end.seconds,
+      ...metricsOf(end.best),
+    });
+  }
+
+  #write(event: object): void {
+    this.#io.out.write(jsonLine(event));
+  }
+}
+
+/** The metrics of an epoch, under the names that they have in its event. */
+function metricsOf(event: EpochEvent | undefined): { train?: Metrics; validation?: Metrics; test?: Metrics } {
+  if (event === undefined) return {};
+  const { train, validation, test } = event;
+  return { train, ...(validation && { validation }), ...(test && { test }) };
+}

@@ -1,0 +1,174 @@
+import { Command, Option } from "commander";
+import { authorsHelp, translateAuthors } from "./authors.js";
+import { check } from "./check.js";
+import { errorColors, hasColors, outputColors } from "./colors.js";
+import { evaluate } from "./evaluate.js";
+import { EXIT, reportError } from "./exit.js";
+import { inspect } from "./inspect.js";
+import type { Io } from "./io.js";
+import {
+  describeOption,
+  type Group,
+  JSON_OPTION,
+  type JsonValues,
+  type OptionSpec,
+  PREDICT_OPTIONS,
+  type PredictValues,
+  TRAIN_OPTIONS,
+  type TrainValues,
+} from "./options.js";
+import { parseValue } from "./parse.js";
+import { predict } from "./predict.js";
+import { train } from "./train.js";
+
+const ABOUT = `Trains factorization machines and predicts with them: FM and IFM.
+
+IFM is the Interaction-aware FM of Hong, Huang and Chen (AAAI 2019), not DeepCTR's
+IFM, which is the Input-aware FM (IJCAI 2019).`;
+
+const DATA_HELP = `Data files are libFM text, "label id:value id:value …" a line, also gzipped; - is stdin.`;
+
+const MAIN_HELP = `
+${DATA_HELP}
+
+Examples:
+  ifm-wasm train                      on the bundled sample, about who earns how much
+  ifm-wasm train rows.libfm --validation more.libfm
+  ifm-wasm predict ifm.safetensors rows.libfm > scores.txt
+  ifm-wasm train --help               all options of a command
+
+Exit codes: 0 done, 2 wrong usage, 3 bad data, 4 training diverged, 5 bad or unfit
+model file, 6 not enough memory, 130 interrupted.`;
+
+const TRAIN_HELP = `
+With --init of the same kind of model, what shapes the model comes from that file
+unless the command says otherwise. Regularisation, clipping and sampling are off
+unless asked for.
+
+The flags of the authors' scripts work too, in their spelling:
+${authorsHelp()}
+
+Examples:
+  ifm-wasm train rows.libfm.gz --validation more.libfm.gz --epochs 20
+  ifm-wasm train rows.libfm --model fm --factors 64 --lr 0.01
+  ifm-wasm train rows.libfm --init fm.safetensors --keep 1.0,0.9 --temperature 10
+  ifm-wasm train rows.libfm --loss logistic --json > log.jsonl
+  ifm-wasm train --model ifm --dataset ml-tag --epoch 100 --pretrain 1 \\
+    --batch_size 4096 --hidden_factor [8,256] --keep [1.0,0.9] --temp 10 \\
+    --lr 0.1 --lamda_attention1 0.01`;
+
+const PREDICT_HELP = `
+${DATA_HELP} The labels are not used.
+
+Examples:
+  ifm-wasm predict ifm.safetensors rows.libfm | head
+  ifm-wasm predict ifm.safetensors rows.libfm.gz --link sigmoid --output scores.txt
+  zcat rows.libfm.gz | ifm-wasm predict ifm.safetensors -`;
+
+const EVALUATE_HELP = `
+${DATA_HELP}
+Prints rows, rmse and mae, and for two-valued labels logloss, auc, accuracy and f1.
+
+Examples:
+  ifm-wasm evaluate ifm.safetensors test.libfm
+  ifm-wasm evaluate ifm.safetensors test.libfm --json | jq .rmse`;
+
+const INSPECT_HELP = `
+Examples:
+  ifm-wasm inspect ifm.safetensors
+  ifm-wasm inspect ifm.safetensors --json | jq .config`;
+
+const CHECK_HELP = `
+${DATA_HELP}
+
+Examples:
+  ifm-wasm check rows.libfm
+  ifm-wasm check rows.libfm.gz --json`;
+
+/**
+ * The command line.
+ *
+ * @param args What follows the name of the program.
+ * @returns The exit code.
+ */
+export async function main(args: readonly string[], io: Io): Promise<number> {
+  let exitCode: number = EXIT.done;
+  const program = buildProgram(io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(translateAuthors(args), { from: "user" });
+    return exitCode;
+  } catch (error) {
+    return reportError(error, io);
+  }
+}
+
+/** All commands; `done` gets the exit code of the one that ran. */
+function buildProgram(io: Io, done: (exitCode: number) => void): Command {
+  const program = new Command("ifm-wasm")
+    .description(ABOUT)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.out.write(text),
+      writeErr: (text) => io.err.write(text),
+      outputError: (text, write) => write(text.replace(/^error:/, errorColors(io).red("error:"))),
+      getOutHelpWidth: () => io.out.columns,
+      getErrHelpWidth: () => io.err.columns,
+      getOutHasColors: () => hasColors(io.out, io.env),
+      getErrHasColors: () => hasColors(io.err, io.env),
+    })
+    .configureHelp({ styleTitle: (title) => outputColors(io).bold(title) })
+    .version(io.version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .addHelpText("after", MAIN_HELP);
+
+  addCommand(program, "train", "train a model; without FILE on the bundled sample", TRAIN_OPTIONS, TRAIN_HELP)
+    .argument("[FILE]", "training rows")
+    .action(async (file: string | undefined, options: TrainValues) => done(await train(file, options, io)));
+
+  addCommand(program, "predict", "print one prediction per row", PREDICT_OPTIONS, PREDICT_HELP)
+    .argument("<MODEL>", "model file")
+    .argument("<FILE>", "rows to predict")
+    .action(async (model: string, file: string, options: PredictValues) =>
+      done(await predict(model, file, options, io)),
+    );
+
+  addCommand(program, "evaluate", "print the metrics of a model on rows with labels", JSON_OPTION, EVALUATE_HELP)
+    .argument("<MODEL>", "model file")
+    .argument("<FILE>", "rows with labels")
+    .action(async (model: string, file: string, options: JsonValues) => done(await evaluate(model, file, options, io)));
+
+  addCommand(program, "inspect", "print what a model file holds", JSON_OPTION, INSPECT_HELP)
+    .argument("<MODEL>", "model file")
+    .action(async (model: string, options: JsonValues) => done(await inspect(model, options, io)));
+
+  addCommand(program, "check", "look for what is wrong or odd in a data file", JSON_OPTION, CHECK_HELP)
+    .argument("<FILE>", "rows to look at")
+    .action(async (file: string, options: JsonValues) => done(await check(file, options, io)));
+
+  return program;
+}
+
+/** Adds a command with the options of a table, in the order and the groups of the table. */
+function addCommand(
+  program: Command,
+  name: string,
+  about: string,
+  table: Readonly<Record<string, OptionSpec<unknown>>>,
+  help: string,
+): Command {
+  const group = (title: Group) => `${title}:`;
+  const command = program
+    .command(name)
+    .description(about)
+    .addHelpOption(new Option("-h, --help", "print this help").helpGroup(group("Output")))
+    .addHelpText("after", help);
+  for (const spec of Object.values(table)) {
+    const option = new Option(spec.flags, describeOption(spec)).helpGroup(group(spec.group)).hideHelp(spec.hidden);
+    const { parser } = spec;
+    if (parser !== undefined) option.argParser((text) => parseValue(option.long ?? spec.flags, parser, text));
+    command.addOption(option);
+  }
+  return command;
+}

@@ -1,0 +1,357 @@
+import {
+  type Activation,
+  defaultModel,
+  defaultTrain,
+  type Loss,
+  type ModelConfig,
+  type ModelKind,
+  type OptimizerKind,
+  type Reduction,
+  type TemperatureOn,
+  type TrainConfig,
+} from "../config.js";
+import { IfmError } from "../errors.js";
+import { list, name, number, oneOf, type Parser, path, whole } from "./parse.js";
+
+/** Headings of the help, in this order. */
+export type Group = "Data" | "Model" | "Training" | "Optimizers" | "Regularisation" | "Output";
+
+/** The defaults that one kind of model has with one loss. */
+interface Defaults {
+  model: Partial<ModelConfig>;
+  train: TrainConfig;
+}
+
+/** An option of the command line. `T` is the type of its value; a switch has no parser. */
+export interface OptionSpec<T> {
+  /** As commander reads it: `--lr <x>`. */
+  readonly flags: string;
+  readonly group: Group;
+  /** What it means, with its unit. */
+  readonly about: string;
+  readonly parser?: Parser<T>;
+  /** Where the default stands, or the default in words; none is off. */
+  readonly fallback?: string | ((defaults: Defaults) => unknown);
+  /** Not listed with the other options: described elsewhere in the help. */
+  readonly hidden?: boolean;
+}
+
+function value<T>(
+  flags: string,
+  group: Group,
+  about: string,
+  parser: Parser<T>,
+  fallback?: OptionSpec<T>["fallback"],
+): OptionSpec<T> {
+  return { flags, group, about, parser, ...(fallback === undefined ? {} : { fallback }) };
+}
+
+function toggle(flags: string, group: Group, about: string): OptionSpec<boolean> {
+  return { flags, group, about };
+}
+
+const MODELS = ["fm", "afm", "ifm", "inn", "deepifm"] as const satisfies readonly ModelKind[];
+const ACTIVATIONS = ["relu", "tanh", "sigmoid", "identity"] as const satisfies readonly Activation[];
+const OPTIMIZERS = ["sgd", "momentum", "adagrad", "adam", "ftrl"] as const satisfies readonly OptimizerKind[];
+const LOSSES = ["squared", "logistic"] as const satisfies readonly Loss[];
+const REDUCTIONS = ["sum", "mean"] as const satisfies readonly Reduction[];
+const TEMPERATURE_ON = ["logits", "projection"] as const satisfies readonly TemperatureOn[];
+
+/** What `train` trains without `--model`. */
+export const DEFAULT_MODEL = "ifm" satisfies ModelKind;
+/** What `--dataset` looks in without `--path`: the authors' place, seen from their `code` folder. */
+export const DEFAULT_PATH = "../data/";
+
+const atLeastOne = whole({ min: 1 });
+const notNegative = number({ min: 0 });
+const share = number({ above: 0, max: 1 });
+const decay = number({ min: 0, below: 1 });
+
+/** All options of `train`. The key of each is its flag in camel case. */
+export const TRAIN_OPTIONS = {
+  validation: value("--validation <file>", "Data", "rows to measure after each epoch; the best epoch is kept", path),
+  test: value("--test <file>", "Data", "rows to measure after each epoch, for information only", path),
+  dataset: value(
+    "--dataset <name>",
+    "Data",
+    "instead of FILE: DIR/NAME/NAME.train.libfm, .validation and .test if there, each also as .gz",
+    name,
+  ),
+  path: value("--path <dir>", "Data", "the DIR of --dataset", path, DEFAULT_PATH),
+  features: value(
+    "--features <n>",
+    "Data",
+    "rows of the feature tables; ids from n on are unknown",
+    whole({ min: 1, max: 2 ** 31 }),
+    "largest id of the training data + 1",
+  ),
+  fields: value(
+    "--fields <list>",
+    "Data",
+    "field of each slot of a row, such as 0,0,1: two slots of one field, then one",
+    list(whole({ min: 0, max: 65535 })),
+    "0,1,2,…",
+  ),
+
+  model: value("--model <kind>", "Model", "what to train", oneOf(...MODELS), DEFAULT_MODEL),
+  factors: value("--factors <k>", "Model", "K, length of an embedding", atLeastOne, (d) => d.model.factors),
+  attentionFactors: value(
+    "--attention-factors <a>",
+    "Model",
+    "A, width of the attention",
+    atLeastOne,
+    (d) => d.model.attentionFactors,
+  ),
+  fieldFactors: value(
+    "--field-factors <kf>",
+    "Model",
+    "K_F, length of a field's vector",
+    atLeastOne,
+    (d) => d.model.fieldFactors,
+  ),
+  activation: value(
+    "--activation <f>",
+    "Model",
+    "activation of the attention",
+    oneOf(...ACTIVATIONS),
+    (d) => d.model.activation,
+  ),
+  temperature: value(
+    "--temperature <x>",
+    "Model",
+    "τ of the attention; larger is more even",
+    number({ above: 0 }),
+    (d) => d.model.temperature,
+  ),
+  temperatureOn: value(
+    "--temperature-on <what>",
+    "Model",
+    "what τ divides: the logits, as in the paper, or the projection, as in the authors' code",
+    oneOf(...TEMPERATURE_ON),
+    (d) => d.model.temperatureOn,
+  ),
+  hidden: value(
+    "--hidden <list>",
+    "Model",
+    "units of the hidden layers (inn, deepifm), such as 100,75,50",
+    list(atLeastOne),
+    (d) => d.model.hidden,
+  ),
+  samplePairs: value(
+    "--sample-pairs <ratio>",
+    "Model",
+    "share of the pairs that a training batch uses, drawn by the size of their field vectors",
+    share,
+    "1, all",
+  ),
+  sampleAfter: value("--sample-after <steps>", "Model", "steps before sampling begins", whole({ min: 0 }), "0"),
+
+  init: value(
+    "--init <file>",
+    "Training",
+    "model to start from; of the same kind it also gives the model's configuration, of another kind " +
+      "the tensors that fit",
+    path,
+  ),
+  freeze: value("--freeze <names>", "Training", "tensors that are not trained, such as bias,feature_bias", list(name)),
+  loss: value("--loss <kind>", "Training", "logistic needs two-valued labels", oneOf(...LOSSES), (d) => d.model.loss),
+  reduction: value(
+    "--reduction <kind>",
+    "Training",
+    "sum or mean of the loss over a batch",
+    oneOf(...REDUCTIONS),
+    (d) => d.train.reduction,
+  ),
+  optimizer: value("--optimizer <kind>", "Training", "update rule", oneOf(...OPTIMIZERS), (d) => d.train.optimizer),
+  lr: value("--lr <x>", "Training", "learning rate", number({ above: 0 }), (d) => d.train.lr),
+  epochs: value("--epochs <n>", "Training", "most passes over the training rows", atLeastOne, (d) => d.train.epochs),
+  batchSize: value("--batch-size <n>", "Training", "rows of an update", atLeastOne, (d) => d.train.batchSize),
+  clipNorm: value(
+    "--clip-norm <x>",
+    "Training",
+    "largest L2 norm of a gradient; 0 is off",
+    notNegative,
+    (d) => d.train.clipNorm,
+  ),
+  earlyStop: value(
+    "--early-stop <n>",
+    "Training",
+    "epochs without improvement before training ends; 0 is off",
+    whole({ min: 0 }),
+    (d) => d.train.earlyStop,
+  ),
+  seed: value(
+    "--seed <n>",
+    "Training",
+    "of initial weights, order and dropout; the same seed gives the same bytes",
+    whole({ min: 0, max: 2 ** 32 - 1 }),
+    (d) => d.train.seed,
+  ),
+  shuffle: toggle("--no-shuffle", "Training", "keep the rows in file order"),
+  threads: value("--threads <n>", "Training", "threads; this version trains on one", atLeastOne, "1"),
+
+  momentum: value("--momentum <x>", "Optimizers", "μ of momentum", decay, (d) => d.train.momentum),
+  beta1: value("--beta1 <x>", "Optimizers", "β₁ of adam", decay, (d) => d.train.adam.beta1),
+  beta2: value("--beta2 <x>", "Optimizers", "β₂ of adam", decay, (d) => d.train.adam.beta2),
+  epsilon: value("--epsilon <x>", "Optimizers", "ε of adam", number({ above: 0 }), (d) => d.train.adam.epsilon),
+  adamExact: toggle("--adam-exact", "Optimizers", "adam also moves the rows that a batch does not touch; slower"),
+  ftrlBeta: value("--ftrl-beta <x>", "Optimizers", "β of ftrl", notNegative, (d) => d.train.ftrl.beta),
+  ftrlL1: value("--ftrl-l1 <x>", "Optimizers", "λ₁ of ftrl", notNegative, (d) => d.train.ftrl.l1),
+  ftrlL2: value("--ftrl-l2 <x>", "Optimizers", "λ₂ of ftrl", notNegative, (d) => d.train.ftrl.l2),
+
+  keep: value(
+    "--keep <p,q>",
+    "Regularisation",
+    "share kept by dropout of the attention weights, and of the pair products; fm takes one number",
+    list(share, 2),
+    (d) => d.train.keep,
+  ),
+  batchNorm: toggle("--batch-norm", "Regularisation", "normalise the pooled pairs over the batch (fm)"),
+  l2Embedding: value("--l2-embedding <x>", "Regularisation", "λ of the embeddings", notNegative, "0"),
+  l2Linear: value("--l2-linear <x>", "Regularisation", "λ of the linear weights", notNegative, "0"),
+  l2Attention: value("--l2-attention <x>", "Regularisation", "λ of the attention's projection", notNegative, "0"),
+  l2Field: value("--l2-field <x>", "Regularisation", "λ of the fields' vectors", notNegative, "0"),
+  l2Hidden: value("--l2-hidden <x>", "Regularisation", "λ of the hidden layers", notNegative, "0"),
+
+  output: value("--output <file>", "Output", "model file to write", path, "by model: ifm.safetensors, …"),
+  evaluateTrain: toggle("--evaluate-train", "Output", "measure the training rows after each epoch, not during it"),
+  json: toggle("--json", "Output", "one JSON object a line on stdout, nothing else there"),
+  quiet: toggle("--quiet", "Output", "say nothing but warnings and errors"),
+  pretrain: {
+    ...value("--pretrain <n>", "Output", "the authors' flag, see below", oneOf("-1", "0", "1", "2")),
+    hidden: true,
+  },
+} as const;
+
+export const PREDICT_OPTIONS = {
+  output: value("--output <file>", "Output", "file to write the predictions to", path, "-, stdout"),
+  link: value(
+    "--link <kind>",
+    "Output",
+    "identity: the raw score ŷ; sigmoid: a probability",
+    oneOf("identity", "sigmoid"),
+    "identity",
+  ),
+  clip: toggle("--clip", "Output", "clip scores to the range of the training labels"),
+} as const;
+
+export const JSON_OPTION = {
+  json: toggle("--json", "Output", "one JSON object on stdout"),
+} as const;
+
+/** The values that the options of a table have after parsing; what was not given is missing. */
+export type Values<Table> = { [Key in keyof Table]?: Table[Key] extends OptionSpec<infer Value> ? Value : never };
+
+export type TrainValues = Values<typeof TRAIN_OPTIONS>;
+export type PredictValues = Values<typeof PREDICT_OPTIONS>;
+export type JsonValues = Values<typeof JSON_OPTION>;
+
+/** What an option means, what it accepts and what it is without, for the help. */
+export function describeOption({ about, parser, fallback }: OptionSpec<unknown>): string {
+  const details: string[] = [];
+  // "a file name" would say nothing that the flag does not say.
+  if (parser !== undefined && parser !== path && parser !== name) details.push(parser.expects);
+  if (fallback !== undefined)
+    details.push(`default ${typeof fallback === "string" ? fallback : defaultText(fallback)}`);
+  return details.length === 0 ? about : `${about} [${details.join("; ")}]`;
+}
+
+/**
+ * The default of an option as text. Where it depends on the kind of model or on the loss, the one of `train` without
+ * options comes first: `0.1 (fm 0.01)`.
+ */
+function defaultText(pick: (defaults: Defaults) => unknown): string {
+  const usualLoss = defaultModel(DEFAULT_MODEL).loss ?? "squared";
+  const text = (kind: ModelKind, loss: Loss) => {
+    const found = pick({ model: defaultModel(kind), train: defaultTrain(kind, loss) });
+    return Array.isArray(found) ? found.join(",") : String(found ?? "");
+  };
+  const usual = text(DEFAULT_MODEL, usualLoss);
+  const others: string[] = [];
+  for (const kind of MODELS) {
+    const other = text(kind, usualLoss);
+    if (other !== usual && other !== "") others.push(`${kind} ${other}`);
+  }
+  for (const loss of LOSSES) {
+    const other = text(DEFAULT_MODEL, loss);
+    if (other !== usual) others.push(`with ${loss} loss ${other}`);
+  }
+  if (usual === "") return others.join(", ") || "none";
+  return others.length === 0 ? usual : `${usual} (${others.join(", ")})`;
+}
+
+/** The properties of `values` that are not undefined. */
+function given<T extends object>(values: { [Key in keyof T]?: T[Key] | undefined }): Partial<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, entry]) => entry !== undefined)) as Partial<T>;
+}
+
+/** `defaults` with what was given; undefined when nothing was. */
+function override<T extends object>(defaults: T, values: { [Key in keyof T]?: T[Key] | undefined }): T | undefined {
+  const changes = given<T>(values);
+  return Object.keys(changes).length === 0 ? undefined : { ...defaults, ...changes };
+}
+
+/** What the user said of the model, and its kind; nothing else, so that an initial model can say the rest. */
+export function modelOverrides(kind: ModelKind, options: TrainValues): Partial<ModelConfig> {
+  return given<ModelConfig>({
+    model: kind,
+    features: options.features,
+    fields: options.fields && Math.max(...options.fields) + 1,
+    fieldOfSlot: options.fields,
+    factors: options.factors,
+    attentionFactors: options.attentionFactors,
+    fieldFactors: options.fieldFactors,
+    hidden: options.hidden,
+    activation: options.activation,
+    temperature: options.temperature,
+    temperatureOn: options.temperatureOn,
+    loss: options.loss,
+  });
+}
+
+/** What the user said of the training, nothing else; a nested group is complete as soon as one of it was given. */
+export function trainOverrides(kind: ModelKind, options: TrainValues): Partial<TrainConfig> {
+  const defaults = defaultTrain(kind, options.loss ?? defaultModel(kind).loss ?? "squared");
+  return given<TrainConfig>({
+    optimizer: options.optimizer,
+    lr: options.lr,
+    epochs: options.epochs,
+    batchSize: options.batchSize,
+    keep: keepPair(kind, options.keep),
+    l2: override(defaults.l2, {
+      embedding: options.l2Embedding,
+      linear: options.l2Linear,
+      attention: options.l2Attention,
+      field: options.l2Field,
+      hidden: options.l2Hidden,
+    }),
+    reduction: options.reduction,
+    clipNorm: options.clipNorm,
+    earlyStop: options.earlyStop,
+    seed: options.seed,
+    shuffle: options.shuffle === false ? false : undefined,
+    freeze: options.freeze,
+    momentum: options.momentum,
+    adam: override(defaults.adam, {
+      beta1: options.beta1,
+      beta2: options.beta2,
+      epsilon: options.epsilon,
+      exact: options.adamExact,
+    }),
+    ftrl: override(defaults.ftrl, { beta: options.ftrlBeta, l1: options.ftrlL1, l2: options.ftrlL2 }),
+    batchNorm: options.batchNorm,
+    samplePairs: options.samplePairs,
+    sampleAfter: options.sampleAfter,
+  });
+}
+
+/** FM drops its pooled vector only and takes the last number; the others need both. */
+function keepPair(kind: ModelKind, keep: readonly number[] | undefined): [number, number] | undefined {
+  if (keep === undefined) return undefined;
+  const [first, second] = keep;
+  if (second !== undefined) return [first, second];
+  if (kind === "fm") return [1, first];
+  throw new IfmError("IFM_USAGE", `--keep: expected two numbers for ${kind}, got "${first}"`, {
+    hint: `the first is for the attention weights, the second for the pair products, such as 1.0,${first}`,
+  });
+}

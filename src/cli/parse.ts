@@ -1,0 +1,107 @@
+import { IfmError } from "../errors.js";
+
+/** Reads the text of an option's value; whole token or nothing. */
+export interface Parser<T> {
+  /** What the value must be, for messages and help: `a number > 0`. */
+  readonly expects: string;
+  /** The same for several of them: `numbers > 0`. */
+  readonly plural: string;
+  /** The value, or undefined if the text is something else. */
+  read(text: string): T | undefined;
+}
+
+/** @throws IfmError `IFM_USAGE` naming the flag, what it expects and what it got. */
+export function parseValue<T>(flag: string, parser: Parser<T>, text: string): T {
+  const value = parser.read(text);
+  if (value === undefined) throw new IfmError("IFM_USAGE", `${flag}: expected ${parser.expects}, got "${text}"`);
+  return value;
+}
+
+const DECIMAL = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const WHOLE = /^[+-]?\d+$/;
+
+/** Bounds of a number; `above` and `below` are excluded. */
+interface Bounds {
+  min?: number;
+  above?: number;
+  max?: number;
+  below?: number;
+}
+
+function inBounds(value: number, { min, above, max, below }: Bounds): boolean {
+  return (
+    (min === undefined || value >= min) &&
+    (above === undefined || value > above) &&
+    (max === undefined || value <= max) &&
+    (below === undefined || value < below)
+  );
+}
+
+/** Bounds as text: ` > 0 and ≤ 1`. */
+function boundsText({ min, above, max, below }: Bounds): string {
+  const parts: string[] = [];
+  if (min !== undefined) parts.push(`≥ ${min}`);
+  if (above !== undefined) parts.push(`> ${above}`);
+  if (max !== undefined) parts.push(`≤ ${max}`);
+  if (below !== undefined) parts.push(`< ${below}`);
+  return parts.length === 0 ? "" : ` ${parts.join(" and ")}`;
+}
+
+export function number(bounds: Bounds = {}): Parser<number> {
+  return {
+    expects: `a number${boundsText(bounds)}`,
+    plural: `numbers${boundsText(bounds)}`,
+    read(text) {
+      const value = Number(text);
+      return DECIMAL.test(text) && Number.isFinite(value) && inBounds(value, bounds) ? value : undefined;
+    },
+  };
+}
+
+export function whole(bounds: Bounds = {}): Parser<number> {
+  return {
+    expects: `a whole number${boundsText(bounds)}`,
+    plural: `whole numbers${boundsText(bounds)}`,
+    read(text) {
+      const value = Number(text);
+      return WHOLE.test(text) && Number.isSafeInteger(value) && inBounds(value, bounds) ? value : undefined;
+    },
+  };
+}
+
+export function oneOf<const T extends string>(...choices: readonly T[]): Parser<T> {
+  const names = choices.join(", ");
+  return {
+    expects: `one of ${names}`,
+    plural: `some of ${names}`,
+    read: (text) => choices.find((choice) => choice === text),
+  };
+}
+
+/** `1.0,0.9`, also in brackets as the authors' scripts want it: `[1.0,0.9]`. */
+export function list<T>(item: Parser<T>, max = Number.POSITIVE_INFINITY): Parser<T[]> {
+  const expects = `${max === 2 ? "one or two " : ""}${item.plural}, separated by commas`;
+  return {
+    expects,
+    plural: expects,
+    read(text) {
+      const inner = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
+      const values = inner.split(",").map((part) => item.read(part.trim()));
+      return values.length <= max && values.every((value) => value !== undefined) ? values : undefined;
+    },
+  };
+}
+
+/** A word of letters, digits, `_`, `.` and `-`: a tensor, a data set. */
+export const name: Parser<string> = {
+  expects: "a name",
+  plural: "names",
+  read: (text) => (/^\w[\w.-]*$/.test(text) ? text : undefined),
+};
+
+/** A path. What begins with two dashes is an option whose value was forgotten. */
+export const path: Parser<string> = {
+  expects: "a file or folder name",
+  plural: "file or folder names",
+  read: (text) => (text === "" || text.startsWith("--") ? undefined : text),
+};

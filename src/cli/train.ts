@@ -1,0 +1,323 @@
+import { access, mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { checkWritable } from "../atomic-file.js";
+import { defaultModel, type ModelKind } from "../config.js";
+import type { Dataset } from "../data/dataset.js";
+import { IfmError } from "../errors.js";
+import type { Model } from "../model/model.js";
+import { loadDataset, loadModel, saveModel } from "../node.js";
+import { createTrainer, type Trainer } from "../train/trainer.js";
+import type { EpochEvent, FitData } from "../train/types.js";
+import { constantMetrics } from "./baseline.js";
+import { errorColors } from "./colors.js";
+import { type LoadedFile, namingLines } from "./data.js";
+import { EXIT, reportError } from "./exit.js";
+import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
+import { Interrupts } from "./interrupts.js";
+import type { Io } from "./io.js";
+import { JsonReport } from "./json.js";
+import { DEFAULT_MODEL, modelOverrides, type TrainValues, trainOverrides } from "./options.js";
+import { type Comparison, HumanReport, type RunEnd, SILENT, startWarnings, type TrainReport, warn } from "./report.js";
+
+/** `ifm-wasm train [FILE]`. Returns the exit code. */
+export async function train(file: string | undefined, options: TrainValues, io: Io): Promise<number> {
+  const files = await trainingFiles(file, options, io.sample);
+  const talks = !options.json && !options.quiet;
+  const interrupts = new Interrupts(io, () => {
+    if (talks) io.err.write("\ninterrupted: saving the best epoch; once more to leave at once\n");
+  });
+  try {
+    return await new TrainCommand(files, options, io, interrupts, talks).run();
+  } finally {
+    interrupts.dispose();
+  }
+}
+
+/** A training to be done. */
+interface Run {
+  kind: ModelKind;
+  options: TrainValues;
+  report: TrainReport;
+  init: Model | undefined;
+  initFile: string | undefined;
+  comparison: Comparison | undefined;
+  /** Called when everything is ready and nothing is trained yet. */
+  onReady?: (trainer: Trainer) => Promise<void>;
+}
+
+/** How a training came out. The trainer has the best weights; whoever gets this disposes of it. */
+interface Outcome {
+  trainer: Trainer;
+  end: RunEnd;
+  /** Why training stopped before its end, unless the user stopped it. */
+  error: IfmError | undefined;
+}
+
+class TrainCommand {
+  readonly #files: TrainingFiles;
+  readonly #options: TrainValues;
+  readonly #io: Io;
+  readonly #interrupts: Interrupts;
+  /** Whether messages to a person are wanted. */
+  readonly #talks: boolean;
+  readonly #kind: ModelKind;
+  readonly #output: string;
+
+  constructor(files: TrainingFiles, options: TrainValues, io: Io, interrupts: Interrupts, talks: boolean) {
+    this.#files = files;
+    this.#options = options;
+    this.#io = io;
+    this.#interrupts = interrupts;
+    this.#talks = talks;
+    this.#kind = options.model ?? DEFAULT_MODEL;
+    this.#output = options.output ?? `${this.#kind}.safetensors`;
+  }
+
+  async run(): Promise<number> {
+    const initFile = await this.#check();
+    const init = initFile === undefined ? undefined : await loadModel(initFile);
+    const data = await this.#load();
+    // FM first: the paper starts IFM from it, and a newcomer sees what the interactions add.
+    const fm =
+      this.#files.isSample && this.#kind !== "fm" && init === undefined ? await this.#trainFm(data) : undefined;
+    try {
+      if (fm?.error !== undefined) return reportError(fm.error, this.#io);
+      if (fm?.end.reason === "aborted") return EXIT.interrupted;
+      return await this.#trainModel(data, init, initFile, fm);
+    } finally {
+      fm?.trainer.dispose();
+      init?.dispose();
+    }
+  }
+
+  /**
+   * Refuses what can be refused before anything large is read.
+   *
+   * @returns The model file to start from, if any.
+   */
+  async #check(): Promise<string | undefined> {
+    const { init, pretrain, threads } = this.#options;
+    trainOverrides(this.#kind, this.#options);
+    if (this.#output === "-") {
+      throw new IfmError("IFM_USAGE", "--output: a model cannot go to stdout", { hint: "name a file" });
+    }
+    refuseOverwrite(this.#output, [this.#files.train, this.#files.validation, this.#files.test]);
+    await checkWritable(this.#output);
+    if (threads !== undefined && threads > 1) this.#say(`--threads ${threads}: this version trains on one thread`);
+    if (pretrain !== "1" && pretrain !== "2") return init;
+    if (init !== undefined) throw new IfmError("IFM_USAGE", `expected --init or --pretrain ${pretrain}, got both`);
+    return this.#pretrainedFm();
+  }
+
+  /** The FM that an earlier `--pretrain -1` has left. */
+  async #pretrainedFm(): Promise<string> {
+    const factors = this.#options.factors ?? defaultModel(this.#kind).factors ?? 0;
+    const file = pretrainFile("fm", this.#files.name, factors);
+    try {
+      await access(file);
+    } catch (cause) {
+      const dataset = this.#options.dataset === undefined ? "" : ` --dataset ${this.#options.dataset}`;
+      throw new IfmError("IFM_MODEL", `there is no pretrained FM of ${factors} factors`, {
+        file,
+        hint: `make one: ifm-wasm train --model fm${dataset} --factors ${factors} --pretrain -1`,
+        cause,
+      });
+    }
+    return file;
+  }
+
+  async #load(): Promise<FitData> {
+    const { train, validation, test } = this.#files;
+    return {
+      train: await loadDataset(train),
+      ...(validation === undefined ? {} : { validation: await loadDataset(validation) }),
+      ...(test === undefined ? {} : { test: await loadDataset(test) }),
+    };
+  }
+
+  /** An FM with the same settings, as far as they have a meaning for it. */
+  async #trainFm(data: FitData): Promise<Outcome> {
+    const { freeze: _freeze, samplePairs: _ratio, sampleAfter: _steps, ...options } = this.#options;
+    const report = this.#talks ? new HumanReport(this.#io, "step 1 of 2") : SILENT;
+    const outcome = await this.#train(data, {
+      kind: "fm",
+      options,
+      report,
+      init: undefined,
+      initFile: undefined,
+      comparison: undefined,
+    });
+    report.end(outcome.end);
+    this.#say(outcome.end.reason === "aborted" ? `${this.#kind} had not begun; nothing was saved` : "");
+    return outcome;
+  }
+
+  async #trainModel(
+    data: FitData,
+    init: Model | undefined,
+    initFile: string | undefined,
+    fm: Outcome | undefined,
+  ): Promise<number> {
+    const report = this.#report(fm === undefined ? "" : "step 2 of 2");
+    let pretrainTo: string | undefined;
+    const outcome = await this.#train(data, {
+      kind: this.#kind,
+      options: this.#options,
+      report,
+      init: init ?? fm?.trainer.model(),
+      initFile,
+      comparison: this.#compare(data, fm),
+      onReady: async (trainer) => {
+        pretrainTo = await this.#preparePretrain(trainer.start.model.factors);
+      },
+    });
+    try {
+      return await this.#finish(outcome, report, pretrainTo);
+    } finally {
+      outcome.trainer.dispose();
+    }
+  }
+
+  /** What the model will be compared with: only the bundled rows are known to be worth it. */
+  #compare({ train, validation }: FitData, fm: Outcome | undefined): Comparison | undefined {
+    if (!this.#files.isSample || validation === undefined) return undefined;
+    const metrics = fm?.end.best?.validation;
+    return {
+      rows: validation.rows,
+      constant: constantMetrics(train, validation),
+      ...(metrics === undefined ? {} : { fm: metrics }),
+    };
+  }
+
+  /** Where the authors' `--pretrain -1` saves, once it is known that this will work. */
+  async #preparePretrain(factors: number): Promise<string | undefined> {
+    const { pretrain } = this.#options;
+    if (pretrain !== "-1" && pretrain !== "2") return undefined;
+    const file = pretrainFile(this.#kind, this.#files.name, factors);
+    await mkdir(dirname(file), { recursive: true });
+    await checkWritable(file);
+    return file;
+  }
+
+  /** Trains to the end, to an interrupt or until it diverges. */
+  async #train(data: FitData, run: Run): Promise<Outcome> {
+    const { kind, options, report } = run;
+    this.#interrupts.training = true;
+    const slots = options.fields?.length ?? data.train.rowPtr[1] ?? 0;
+    const trainer = await namingLines(this.#loaded(data), slots, () =>
+      createTrainer({
+        model: modelOverrides(kind, options),
+        train: trainOverrides(kind, options),
+        data,
+        ...(run.init === undefined ? {} : { init: run.init }),
+        evaluateTrain: options.evaluateTrain === true,
+        signal: this.#interrupts.signal,
+        onProgress: (progress) => report.progress(progress),
+      }),
+    );
+    try {
+      for (const warning of startWarnings(trainer.start, slotsOf(data))) warn(this.#io, warning);
+      const { train, validation, test } = this.#files;
+      report.start(trainer.start, {
+        train,
+        ...(validation === undefined ? {} : { validation }),
+        ...(test === undefined ? {} : { test }),
+        ...(run.initFile === undefined ? {} : { init: run.initFile }),
+      });
+      if (run.comparison !== undefined) report.baseline(run.comparison);
+      await run.onReady?.(trainer);
+      return await this.#follow(trainer, report);
+    } catch (error) {
+      trainer.dispose();
+      throw error;
+    }
+  }
+
+  async #follow(trainer: Trainer, report: TrainReport): Promise<Outcome> {
+    const epochs: EpochEvent[] = [];
+    const end: RunEnd = { reason: "epochs", epochs: 0, seconds: 0, best: undefined };
+    const started = performance.now();
+    let error: IfmError | undefined;
+    try {
+      for await (const event of trainer) {
+        if (event.event === "epoch") {
+          epochs.push(event);
+          report.epoch(event);
+        } else if (event.event === "end") {
+          end.reason = event.reason;
+        }
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof IfmError)) throw thrown;
+      if (thrown.code === "IFM_ABORTED") end.reason = "aborted";
+      else if (thrown.code === "IFM_DIVERGED") {
+        end.reason = "diverged";
+        error = thrown;
+      } else throw thrown;
+    }
+    end.epochs = epochs.length;
+    end.seconds = (performance.now() - started) / 1000;
+    end.best = epochs.findLast((event) => event.best);
+    return { trainer, end, error };
+  }
+
+  /** Saves what there is to save, and says so. */
+  async #finish(
+    { trainer, end, error }: Outcome,
+    report: TrainReport,
+    pretrainTo: string | undefined,
+  ): Promise<number> {
+    if (end.best !== undefined) {
+      const model = trainer.model();
+      await saveModel(model, this.#output);
+      end.output = this.#output;
+      end.bytes = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+      if (pretrainTo !== undefined) {
+        await saveModel(model, pretrainTo);
+        end.pretrain = pretrainTo;
+      }
+    }
+    report.end(end);
+    if (end.output !== undefined) {
+      if (this.#files.isSample && error === undefined) this.#sayNext(end.output);
+      if (!this.#options.json) this.#io.out.write(`${end.output}\n`);
+    }
+    if (error !== undefined) return reportError(error, this.#io);
+    return end.reason === "aborted" ? EXIT.interrupted : EXIT.done;
+  }
+
+  /** What somebody who has just trained on the sample may want to do. */
+  #sayNext(output: string): void {
+    const rows = shortPath(this.#files.validation ?? this.#files.train);
+    this.#say(`
+${errorColors(this.#io).bold("Next")}
+  ifm-wasm inspect ${output}
+  ifm-wasm predict ${output} ${rows}
+  ifm-wasm check YOUR.libfm
+  ifm-wasm train YOUR.libfm --validation YOUR-VALIDATION.libfm
+`);
+  }
+
+  #report(title: string): TrainReport {
+    if (this.#options.json) return new JsonReport(this.#io, this.#output, 1);
+    return this.#talks ? new HumanReport(this.#io, title) : SILENT;
+  }
+
+  #loaded({ train, validation, test }: FitData): LoadedFile[] {
+    const files = this.#files;
+    return [
+      { file: files.train, data: train },
+      ...(validation && files.validation ? [{ file: files.validation, data: validation }] : []),
+      ...(test && files.test ? [{ file: files.test, data: test }] : []),
+    ];
+  }
+
+  #say(text: string): void {
+    if (this.#talks) this.#io.err.write(`${text}\n`);
+  }
+}
+
+function slotsOf({ train, validation, test }: FitData): Partial<Record<"train" | "validation" | "test", number>> {
+  const slots = (data: Dataset | undefined) => data?.features.length ?? 0;
+  return { train: slots(train), validation: slots(validation), test: slots(test) };
+}

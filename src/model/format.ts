@@ -1,0 +1,94 @@
+import { type ModelConfig, validateModelConfig } from "../config.js";
+import { IfmError } from "../errors.js";
+import { layoutOf } from "./layout.js";
+import type { TrainingRecord } from "./record.js";
+import { decodeSafetensors, encodeSafetensors, type Tensor } from "./safetensors.js";
+
+const FORMAT = "ifm-wasm";
+const FORMAT_VERSION = "1";
+
+/** Keys of `config` that are the model's; the others are the training record's. */
+const MODEL_KEYS = [
+  "model",
+  "features",
+  "fields",
+  "factors",
+  "attentionFactors",
+  "fieldFactors",
+  "hidden",
+  "activation",
+  "temperature",
+  "temperatureOn",
+  "loss",
+  "fieldOfSlot",
+  "excludeSameField",
+] as const satisfies (keyof ModelConfig)[];
+
+/** Bytes of a model file: safetensors with `format`, `format_version` and `config` in its metadata. */
+export function encodeModel(config: ModelConfig, record: TrainingRecord, tensors: Tensor[]): Uint8Array {
+  const ordered = Object.fromEntries(MODEL_KEYS.map((key) => [key, config[key]]));
+  return encodeSafetensors(tensors, {
+    format: FORMAT,
+    format_version: FORMAT_VERSION,
+    config: JSON.stringify({ ...ordered, ...record }),
+  });
+}
+
+/**
+ * Reads a model file and checks that every tensor of the model is there in its shape.
+ *
+ * @throws IfmError IFM_MODEL
+ */
+export function decodeModel(
+  bytes: Uint8Array,
+  file?: string,
+): { config: ModelConfig; record: TrainingRecord; tensors: Map<string, Tensor> } {
+  const place = file === undefined ? {} : { file };
+  const fail = (message: string, hint?: string) =>
+    new IfmError("IFM_MODEL", message, { ...place, ...(hint ? { hint } : {}) });
+
+  const { metadata, tensors } = decodeSafetensors(bytes, place);
+  const { format, format_version: version, config: json } = metadata;
+  if (format !== FORMAT) {
+    throw fail(`metadata: expected format "${FORMAT}", found ${format === undefined ? "none" : `"${format}"`}`);
+  }
+  if (version !== FORMAT_VERSION) {
+    throw fail(
+      `metadata: expected format_version "${FORMAT_VERSION}", found "${version}"`,
+      "a newer ifm-wasm may read it",
+    );
+  }
+  if (json === undefined) throw fail("metadata: config is missing");
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(json);
+  } catch (cause) {
+    throw fail(`metadata: config is not JSON (${(cause as Error).message})`);
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
+    throw fail("metadata: config is no JSON object");
+
+  const entries = Object.entries(parsed);
+  const isModelKey = (key: string) => (MODEL_KEYS as readonly string[]).includes(key);
+  const given = Object.fromEntries(entries.filter(([key]) => isModelKey(key)));
+  const record = checkRecord(Object.fromEntries(entries.filter(([key]) => !isModelKey(key))), fail);
+  const config = validateModelConfig(given, (message) => fail(`config: ${message}`));
+
+  for (const { name, shape } of layoutOf(config).tensors) {
+    const found = tensors.get(name);
+    if (!found) throw fail(`tensor ${name}: missing; ${config.model} needs it with shape [${shape}]`);
+    if (found.shape.length !== shape.length || found.shape.some((size, axis) => size !== shape[axis])) {
+      throw fail(`tensor ${name}: expected shape [${shape}] from the config, found [${found.shape}]`);
+    }
+  }
+  return { config, record, tensors };
+}
+
+/** The numbers of a record are used in arithmetic, so they must be numbers. */
+function checkRecord(record: Record<string, unknown>, fail: (message: string) => IfmError): TrainingRecord {
+  for (const key of ["seed", "labelMin", "labelMax", "rows", "bestEpoch"]) {
+    const value = record[key];
+    if (value !== undefined && !Number.isFinite(value)) throw fail(`config: ${key} is no number`);
+  }
+  return record as TrainingRecord;
+}

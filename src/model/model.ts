@@ -1,0 +1,154 @@
+import { kernelModule, readModelFile, writeModelFile } from "#runtime";
+import type { ModelConfig } from "../config.js";
+import type { Dataset } from "../data/dataset.js";
+import { IfmError } from "../errors.js";
+import { evaluate, type LabelRange } from "../train/metrics.js";
+import type { Metrics } from "../train/types.js";
+import { Session } from "../wasm/session.js";
+import { decodeModel, encodeModel } from "./format.js";
+import { layoutOf, type TensorSpec } from "./layout.js";
+import type { TrainingRecord } from "./record.js";
+
+/** Room for rows of this many slots, until a longer one comes. */
+const FM_SLOTS = 4096;
+
+/** What `Model.predict` returns for a row. */
+export interface PredictOptions {
+  /** `identity`: the raw score ŷ (default). `sigmoid`: 1 / (1 + exp(-ŷ)), a probability. */
+  link?: "identity" | "sigmoid";
+  /** Clip ŷ to the label range of the training rows. */
+  clip?: boolean;
+}
+
+/**
+ * A trained model: scores rows, says how good the scores are, and is one file.
+ *
+ * Its weights live in WebAssembly memory; `dispose` (or `using`) gives it up at once instead of at some garbage
+ * collection.
+ */
+export class Model {
+  readonly config: ModelConfig;
+  /** How it was trained, as far as the file says. */
+  readonly record: TrainingRecord;
+  readonly #module: WebAssembly.Module;
+  #session: Session | undefined;
+  #slots: number;
+
+  /** @internal Use `Model.load`, or a trainer's `model()`. */
+  constructor(
+    module: WebAssembly.Module,
+    config: ModelConfig,
+    record: TrainingRecord,
+    fill: (session: Session) => void,
+  ) {
+    this.config = config;
+    this.record = record;
+    this.#module = module;
+    this.#slots = FM_SLOTS;
+    this.#session = new Session(module, config, this.#slots);
+    fill(this.#session);
+  }
+
+  /**
+   * Loads a model file.
+   *
+   * @param source its path or URL, or its bytes
+   * @throws IfmError IFM_MODEL when it cannot be read, is damaged or is not a model of this package
+   */
+  static async load(source: string | URL | Uint8Array): Promise<Model> {
+    const isBytes = source instanceof Uint8Array;
+    const bytes = isBytes ? source : await readModelFile(source);
+    const { config, record, tensors } = decodeModel(bytes, isBytes ? undefined : String(source));
+    return new Model(await kernelModule(), config, record, (session) => {
+      for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
+    });
+  }
+
+  /** Writes the model file, whole or not at all. */
+  async save(path: string): Promise<void> {
+    await writeModelFile(path, this.toBytes());
+  }
+
+  /** The model file: safetensors, see docs/FORMATS.md. */
+  toBytes(): Uint8Array {
+    const session = this.#alive();
+    return encodeModel(
+      this.config,
+      this.record,
+      session.layout.tensors.map((spec) => ({ name: spec.name, shape: spec.shape, data: session.read(spec) })),
+    );
+  }
+
+  /** Names, shapes and sizes of the tensors, in the order of the file. */
+  get tensors(): { name: string; shape: number[]; parameters: number; bytes: number }[] {
+    return layoutOf(this.config).tensors.map(({ name, shape, rows, cols }) => {
+      return { name, shape, parameters: rows * cols, bytes: 4 * rows * cols };
+    });
+  }
+
+  /** A tensor's numbers, row by row. */
+  tensor(name: string): Float32Array {
+    const session = this.#alive();
+    const spec = session.layout.tensors.find((candidate: TensorSpec) => candidate.name === name);
+    if (!spec) throw new IfmError("IFM_USAGE", `tensor: ${this.config.model} has none called "${name}"`);
+    return session.read(spec);
+  }
+
+  /**
+   * Scores of the rows, f32[rows], in row order. Features that the model does not know contribute nothing.
+   *
+   * @throws IfmError IFM_DATA when a row has another number of slots than the model needs
+   */
+  predict(data: Dataset, { link = "identity", clip = false }: PredictOptions = {}): Float32Array {
+    const out = new Float32Array(data.rows);
+    for (const { first, scores } of this.#sessionFor(data).scoreBlocks(data)) out.set(scores, first);
+    if (clip) {
+      const { labelMin, labelMax } = this.record;
+      if (labelMin === undefined || labelMax === undefined) {
+        throw new IfmError("IFM_USAGE", "clip: the model file does not say on which labels it was trained");
+      }
+      for (let r = 0; r < out.length; r++) out[r] = Math.min(labelMax, Math.max(labelMin, out[r]!));
+    }
+    if (link === "sigmoid") for (let r = 0; r < out.length; r++) out[r] = 1 / (1 + Math.exp(-out[r]!));
+    return out;
+  }
+
+  /**
+   * Metrics on labelled rows. Predictions are clipped to the label range of the training rows or, when the file does not
+   * say which that was, of the rows at hand.
+   */
+  evaluate(data: Dataset): Metrics {
+    const { labelMin = data.labelMin, labelMax = data.labelMax } = this.record;
+    const range: LabelRange = { labelMin, labelMax };
+    return evaluate(this.#sessionFor(data), data, range);
+  }
+
+  /** How many slots of the rows have a feature that the model does not know. */
+  unknownFeatures(data: Dataset): number {
+    return data.features.reduce((count, feature) => count + Number(feature >= this.config.features), 0);
+  }
+
+  /** Gives up the memory. Calls after it throw. */
+  dispose(): void {
+    this.#session = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #alive(): Session {
+    if (!this.#session) throw new IfmError("IFM_USAGE", "model: used after dispose()");
+    return this.#session;
+  }
+
+  #sessionFor(data: Dataset): Session {
+    const session = this.#alive();
+    if (this.config.model !== "fm" || data.maxSlots <= this.#slots) return session;
+    this.#slots = data.maxSlots;
+    const larger = new Session(this.#module, this.config, this.#slots);
+    larger.parameters().set(session.parameters());
+    this.#session = larger;
+    return larger;
+  }
+}

@@ -1,0 +1,16 @@
+import type { TrainConfig } from "../config.js";
+import type { Metrics } from "../train/types.js";
+
+/** How a model came to be. Part of the model file; nothing in it depends on the clock. */
+export interface TrainingRecord {
+  /** Version of the package that trained it. */
+  version?: string;
+  seed?: number;
+  /** Label range of the training rows: predictions are clipped to it for rmse and mae. */
+  labelMin?: number;
+  labelMax?: number;
+  rows?: number;
+  bestEpoch?: number;
+  train?: TrainConfig;
+  metrics?: { train?: Metrics; validation?: Metrics; test?: Metrics };
+}

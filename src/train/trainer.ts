@@ -1,0 +1,334 @@
+import { breathe, kernelModule } from "#runtime";
+import { type ModelConfig, type TrainConfig, validateTrainConfig } from "../config.js";
+import type { Dataset } from "../data/dataset.js";
+import { IfmError } from "../errors.js";
+import { parameterCount } from "../model/layout.js";
+import { Model } from "../model/model.js";
+import type { TrainingRecord } from "../model/record.js";
+import { VERSION } from "../version.js";
+import { Session } from "../wasm/session.js";
+import { checkLabels, configureModel, takeTensors } from "./configure.js";
+import { EarlyStopping } from "./early-stopping.js";
+import { cutsFor, evaluate, hasTwoLabels, type LabelRange, metricsFrom, RocScores } from "./metrics.js";
+import type { EpochEvent, FitData, InitReport, Metrics, Progress, StartEvent, TrainEvent } from "./types.js";
+
+/** Milliseconds between two turns of the event loop while a pass runs. */
+const BREATH = 50;
+
+export interface TrainerOptions {
+  /** What shapes the model; `model` names its kind (default `ifm`). What is left out comes from `init`, the data, defaults. */
+  model?: Partial<ModelConfig>;
+  /** How to train; what is left out has the defaults of `defaultTrain`. */
+  train?: TrainOptions;
+  data: FitData;
+  /** Initial weights: every tensor that fits by name and shape. */
+  init?: Model;
+  /** Evaluate the training rows after each epoch instead of reporting the metrics of the pass itself. */
+  evaluateTrain?: boolean;
+  /** Ends training at the next batch; `model()` then has the best weights so far. */
+  signal?: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+}
+
+/** `TrainConfig` with every key, also the inner ones, optional. */
+export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl">> & {
+  l2?: Partial<TrainConfig["l2"]>;
+  adam?: Partial<TrainConfig["adam"]>;
+  ftrl?: Partial<TrainConfig["ftrl"]>;
+};
+
+/**
+ * Makes ready to train: checks options and data, takes memory, fills the weights. Nothing is computed before the
+ * trainer is iterated.
+ *
+ * ```ts
+ * using trainer = await createTrainer({ model: { model: "fm", factors: 64 }, data: { train, validation } });
+ * for await (const event of trainer) if (event.event === "epoch") console.log(event.epoch, event.validation?.rmse);
+ * using model = trainer.model();
+ * ```
+ *
+ * @throws IfmError IFM_USAGE, IFM_DATA, IFM_MEMORY
+ */
+export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
+  return new Trainer(await kernelModule(), options);
+}
+
+/** One training run: an async iterable of its events, to be iterated once. */
+export class Trainer implements AsyncIterable<TrainEvent> {
+  /** The first event: the whole configuration. */
+  readonly start: StartEvent;
+  readonly #module: WebAssembly.Module;
+  readonly #options: TrainerOptions;
+  readonly #train: TrainConfig;
+  readonly #range: LabelRange;
+  #session: Session | undefined;
+  #snapshot: Float32Array | undefined;
+  #record: TrainingRecord;
+  #iterated = false;
+
+  /** @internal Use `createTrainer`. */
+  constructor(module: WebAssembly.Module, options: TrainerOptions) {
+    const { data, init } = options;
+    this.#module = module;
+    this.#options = options;
+    const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
+    if (data.train.rows === 0) throw new IfmError("IFM_DATA", "no rows to train on", { file: data.train.name });
+    const config = configureModel(options.model ?? {}, data.train, init);
+    this.#train = validateTrainConfig((options.train ?? {}) as Partial<TrainConfig>, config.model, config.loss);
+    for (const set of sets) checkLabels(config, set);
+
+    const longest = Math.max(...sets.map((set) => set.maxSlots));
+    const session = new Session(module, config, longest, { config: this.#train, data: data.train });
+    this.#session = session;
+    for (const set of sets) session.checkSlots(set);
+    const names = session.layout.tensors.map(({ name }) => name);
+    for (const name of this.#train.freeze) {
+      if (!names.includes(name)) {
+        throw new IfmError(
+          "IFM_USAGE",
+          `freeze: ${config.model} has no tensor "${name}", expected one of ${names.join(", ")}`,
+        );
+      }
+    }
+
+    session.initialise(this.#train.seed);
+    let initReport: InitReport | undefined;
+    if (init) initReport = takeTensors(session, init);
+    session.initialiseState();
+
+    this.#range = { labelMin: data.train.labelMin, labelMax: data.train.labelMax };
+    this.#record = {
+      version: VERSION,
+      seed: this.#train.seed,
+      ...this.#range,
+      rows: data.train.rows,
+      bestEpoch: 0,
+      train: this.#train,
+    };
+    const ofSets = <T>(count: (set: Dataset) => T) => ({
+      ...(data.validation ? { validation: count(data.validation) } : {}),
+      ...(data.test ? { test: count(data.test) } : {}),
+    });
+    const unknown = (set: Dataset) =>
+      set.features.reduce((sum, feature) => sum + Number(feature >= config.features), 0);
+    this.start = {
+      event: "start",
+      model: config,
+      train: this.#train,
+      rows: { train: data.train.rows, ...ofSets((set) => set.rows) },
+      parameters: parameterCount(session.layout),
+      memoryBytes: session.bytes,
+      ...(initReport ? { init: initReport } : {}),
+      unknownFeatures: { train: session.unknownFeatures, ...ofSets(unknown) },
+    };
+  }
+
+  /**
+   * Trains and tells: one start event, one event an epoch, one end event.
+   *
+   * @throws IfmError IFM_DIVERGED when the loss or a validation metric stops being finite; `model()` then still has the
+   *         best weights so far
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<TrainEvent, void, undefined> {
+    if (this.#iterated) throw new IfmError("IFM_USAGE", "trainer: a run can be iterated once; create another trainer");
+    this.#iterated = true;
+    const session = this.#alive();
+    const { data, signal } = this.#options;
+    const { epochs, earlyStop } = this.#train;
+    const stopping = new EarlyStopping(earlyStop);
+    const pass = new Pass(session, this.#train, this.#options, this.#range);
+    let seconds = 0;
+    let epoch = 0;
+    let reason: "epochs" | "early-stop" | "aborted" = "epochs";
+    yield this.start;
+
+    while (epoch < epochs) {
+      if (signal?.aborted) {
+        reason = "aborted";
+        break;
+      }
+      const result = await pass.run(epoch + 1);
+      if (result === "aborted") {
+        reason = "aborted";
+        break;
+      }
+      epoch++;
+      seconds += result.seconds;
+      const train = this.#options.evaluateTrain ? await this.#evaluate(data.train, epoch) : result.metrics;
+      const validation = data.validation && (await this.#evaluate(data.validation, epoch));
+      const test = data.test && (await this.#evaluate(data.test, epoch));
+      const monitored = this.#monitored(validation ?? train);
+      if (!Number.isFinite(monitored)) throw this.#diverged(epoch, "the weights");
+      const improved = stopping.update(epoch, monitored);
+      // Without validation rows, or with early stopping off, the last epoch is what is kept.
+      const best = improved || !validation || earlyStop === 0;
+      if (best) {
+        this.#keep();
+        const metrics = { train, ...(validation ? { validation } : {}), ...(test ? { test } : {}) };
+        this.#record = { ...this.#record, bestEpoch: epoch, metrics };
+      }
+      yield {
+        event: "epoch",
+        epoch,
+        loss: result.loss,
+        train,
+        ...(validation ? { validation } : {}),
+        ...(test ? { test } : {}),
+        rowsPerSecond: data.train.rows / result.seconds,
+        seconds: result.seconds,
+        best: improved,
+      } satisfies EpochEvent;
+      if (validation && stopping.shouldStop(epoch)) {
+        reason = "early-stop";
+        break;
+      }
+    }
+    yield { event: "end", bestEpoch: this.#record.bestEpoch ?? 0, epochs: epoch, reason, seconds };
+  }
+
+  /** The best weights so far; before the end of the first epoch, the weights as they are. */
+  model(): Model {
+    const session = this.#alive();
+    const weights = this.#snapshot ?? session.parameters();
+    return new Model(this.#module, session.config, this.#record, (target) => target.parameters().set(weights));
+  }
+
+  /** Gives up the memory. */
+  dispose(): void {
+    this.#session = undefined;
+    this.#snapshot = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #alive(): Session {
+    if (!this.#session) throw new IfmError("IFM_USAGE", "trainer: used after dispose()");
+    return this.#session;
+  }
+
+  #keep(): void {
+    const weights = this.#alive().parameters();
+    if (this.#snapshot) this.#snapshot.set(weights);
+    else this.#snapshot = weights.slice();
+  }
+
+  async #evaluate(set: Dataset, epoch: number): Promise<Metrics> {
+    await breathe();
+    const { onProgress } = this.#options;
+    onProgress?.({
+      phase: "evaluate",
+      epoch,
+      epochs: this.#train.epochs,
+      rows: 0,
+      totalRows: set.rows,
+      rowsPerSecond: 0,
+    });
+    return evaluate(this.#alive(), set, this.#range);
+  }
+
+  /** What early stopping watches: the log loss under the logistic loss, else the RMSE. */
+  #monitored(metrics: Metrics): number {
+    return this.#alive().config.loss === "logistic" ? (metrics.logloss ?? metrics.rmse) : metrics.rmse;
+  }
+
+  #diverged(epoch: number, what: string): IfmError {
+    return divergence(`${what} stopped being finite at epoch ${epoch}`, this.#train);
+  }
+}
+
+function divergence(what: string, { lr }: TrainConfig): IfmError {
+  return new IfmError("IFM_DIVERGED", `training diverged: ${what} (lr ${lr})`, {
+    hint: "try a smaller --lr, --clip-norm, or look for very large values with ifm-wasm check",
+  });
+}
+
+/** Passes over the training rows. */
+class Pass {
+  readonly #session: Session;
+  readonly #train: TrainConfig;
+  readonly #options: TrainerOptions;
+  readonly #range: LabelRange;
+  readonly #roc: RocScores | undefined;
+  readonly #labels: Float32Array;
+  #step = 0;
+  /** β₁^t and β₂^t, by multiplication: Math.pow may differ between engines. */
+  #beta1 = 1;
+  #beta2 = 1;
+
+  constructor(session: Session, train: TrainConfig, options: TrainerOptions, range: LabelRange) {
+    this.#session = session;
+    this.#train = train;
+    this.#options = options;
+    this.#range = range;
+    const rows = options.data.train;
+    const wantsRoc = !options.evaluateTrain && hasTwoLabels(rows, range);
+    this.#roc = wantsRoc ? new RocScores(rows, cutsFor(session.config, range).middle) : undefined;
+    this.#labels = new Float32Array(wantsRoc ? Math.min(train.batchSize, rows.rows) : 0);
+  }
+
+  async run(epoch: number): Promise<{ loss: number; seconds: number; metrics: Metrics } | "aborted"> {
+    const session = this.#session;
+    const { batchSize, reduction, shuffle, seed, epochs, adam } = this.#train;
+    const { signal, onProgress, data } = this.#options;
+    const { rows } = data.train;
+    const cuts = cutsFor(session.config, this.#range);
+    session.takeSums();
+    session.beginTraining();
+    session.order(epoch, seed, shuffle);
+
+    let loss = 0;
+    let paused = 0; // not counted as training: progress, metrics, other turns of the event loop
+    const started = performance.now();
+    let breath = started;
+    for (let first = 0, batch = 1; first < rows; first += batchSize, batch++) {
+      const count = Math.min(batchSize, rows - first);
+      this.#beta1 *= adam.beta1;
+      this.#beta2 *= adam.beta2;
+      const batchLoss = session.trainBatch({
+        first,
+        count,
+        step: this.#step++,
+        dyScale: reduction === "mean" ? 1 / count : 1,
+        correction1: 1 / (1 - this.#beta1),
+        correction2: 1 / (1 - this.#beta2),
+      });
+      if (!Number.isFinite(batchLoss))
+        throw divergence(`the loss became ${batchLoss} at epoch ${epoch}, batch ${batch}`, this.#train);
+      loss += batchLoss;
+
+      const pause = performance.now();
+      session.addMetrics(cuts);
+      if (this.#roc) {
+        const labels = this.#labels.subarray(0, count);
+        session.batchLabels(first, count, labels);
+        this.#roc.add(session.batchScores(count), labels);
+      }
+      if (pause - breath > BREATH) {
+        const seconds = (pause - started - paused) / 1000;
+        onProgress?.({
+          phase: "train",
+          epoch,
+          epochs,
+          rows: first + count,
+          totalRows: rows,
+          rowsPerSecond: (first + count) / seconds,
+        });
+        await breathe();
+        breath = performance.now();
+        if (signal?.aborted) {
+          this.#roc?.take();
+          return "aborted";
+        }
+      }
+      paused += performance.now() - pause;
+    }
+    const seconds = (performance.now() - started - paused) / 1000;
+    return {
+      loss: reduction === "mean" ? loss / rows : loss,
+      seconds,
+      metrics: metricsFrom(session.takeSums(), rows, this.#roc?.take()),
+    };
+  }
+}
