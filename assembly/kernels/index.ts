@@ -1,2 +1,104 @@
-// Test module: single kernels with plain signatures. Never shipped; the program's module is ../index.ts.
+/**
+ * Test module: every kernel by itself, with plain signatures. Never shipped; the program's module is ../index.ts.
+ *
+ * A kernel that takes a Desc takes its address here. test/support/kernels.ts has the types for TypeScript.
+ */
+import { Desc } from "../abi";
+import * as models from "../models/ifm";
+import * as attention from "./attention";
+import * as field from "./field";
+import * as linear from "./linear";
+import * as loss from "./loss";
+import * as occurrences from "./occurrences";
+import * as optimizer from "./optimizer";
+import * as pairwise from "./pairwise";
+import * as products from "./products";
+
+export { softmax, softmaxBackward } from "./attention";
+export { matmul, matmulTransposedA } from "./dense";
+export { dropout, dropoutMask } from "./dropout";
+export { lossGradient, lossValue } from "./loss";
 export * from "./math-testing";
+export { squaredNorm } from "./optimizer";
+export { pairwiseBackward } from "./pairwise";
+
+/** End of the module's own constants. */
+export function heapBase(): usize {
+  return __heap_base;
+}
+
+export function pairwiseForward(S: usize, z: usize, desc: usize, features: usize, values: usize, slots: u32): f32 {
+  return pairwise.pairwiseForward(S, z, changetype<Desc>(desc), features, values, slots);
+}
+
+export function pairwiseRecordGradient(g: usize, record: usize, desc: usize, from: u32, to: u32): void {
+  pairwise.pairwiseRecordGradient(g, record, changetype<Desc>(desc), from, to);
+}
+
+export function linearForward(desc: usize, features: usize, values: usize, slots: u32): f32 {
+  return linear.linearForward(changetype<Desc>(desc), features, values, slots);
+}
+
+export function gatherSlots(slots: usize, desc: usize, features: usize, values: usize): u32 {
+  return products.gatherSlots(slots, changetype<Desc>(desc), features, values);
+}
+
+export function knownPairs(out: usize, desc: usize, features: usize): u32 {
+  return products.knownPairs(out, changetype<Desc>(desc), features);
+}
+
+export function productsForward(
+  out: usize, scores: usize, desc: usize, slots: usize, mask: usize, pairs: usize, Pp: u32, keepScale: f32,
+): void {
+  products.productsForward(out, scores, changetype<Desc>(desc), slots, mask, pairs, Pp, keepScale);
+}
+
+export function productsBackward(
+  slotGrad: usize, dF: usize, desc: usize, slots: usize, dH: usize, dc: usize, mask: usize, pairs: usize, Pp: u32,
+): void {
+  products.productsBackward(slotGrad, dF, changetype<Desc>(desc), slots, dH, dc, mask, pairs, Pp);
+}
+
+export function attentionForward(logits: usize, H: usize, desc: usize, P: u32): void {
+  attention.attentionForward(logits, H, changetype<Desc>(desc), P);
+}
+
+export function attentionBackward(db: usize, dh: usize, H: usize, dlogit: usize, desc: usize, P: u32): void {
+  attention.attentionBackward(db, dh, H, dlogit, changetype<Desc>(desc), P);
+}
+
+export function fieldForward(desc: usize): void {
+  field.fieldForward(changetype<Desc>(desc));
+}
+
+export function fieldBackward(dU: usize, dD: usize, dF: usize, desc: usize): void {
+  field.fieldBackward(dU, dD, dF, changetype<Desc>(desc));
+}
+
+export function ifmBegin(desc: usize): void {
+  models.ifmBegin(changetype<Desc>(desc));
+}
+
+export function ifmRecordGradient(g: usize, desc: usize, from: u32, to: u32): void {
+  models.ifmRecordGradient(g, changetype<Desc>(desc), from, to);
+}
+
+export function ifmEnd(desc: usize, chunk: usize): void {
+  models.ifmEnd(changetype<Desc>(desc), chunk);
+}
+
+export function metricSums(out: usize, desc: usize, low: f32, high: f32, threshold: f32, middle: f32): void {
+  loss.metricSums(out, changetype<Desc>(desc), low, high, threshold, middle);
+}
+
+export function optimizerStep(desc: usize, theta: usize, gradient: usize, floats: u32, l2: f32, scale: f32): void {
+  optimizer.optimizerStep(changetype<Desc>(desc), theta, gradient, floats, l2, scale);
+}
+
+export function optimizerInit(desc: usize, theta: usize, floats: usize): void {
+  optimizer.optimizerInit(changetype<Desc>(desc), theta, floats);
+}
+
+export function sortOccurrences(desc: usize): void {
+  occurrences.sortOccurrences(changetype<Desc>(desc));
+}

@@ -1,5 +1,5 @@
 /** Array wrappers of ../math and ../random for the tests. Not part of the shipped module. */
-import { exp1, exp4, exp64, log1p1, log1p4, log1p64, log64, sigmoid1, sigmoid4, tanh1, tanh4 } from "../math";
+import { exp1, exp4, exp64, expNegative4, log1p1, log1p4, log1p64, log64, sigmoid1, sigmoid4, tanh1, tanh4 } from "../math";
 import {
   fillNormal,
   hash32,
@@ -16,6 +16,10 @@ import {
 /** out[i] = f(x[i]) for i < n, n a multiple of 4; out and x 16-aligned, may be the same */
 export function exp4Array(out: usize, x: usize, n: u32): void {
   for (let i: usize = 0, end = <usize>n << 2; i < end; i += 16) v128.store(out + i, exp4(v128.load(x + i)));
+}
+
+export function expNegative4Array(out: usize, x: usize, n: u32): void {
+  for (let i: usize = 0, end = <usize>n << 2; i < end; i += 16) v128.store(out + i, expNegative4(v128.load(x + i)));
 }
 
 export function tanh4Array(out: usize, x: usize, n: u32): void {

@@ -64,7 +64,7 @@ interface Refusal {
 
 const hiddenFactor: AuthorsFlag = {
   theirs: "--hidden_factor [A,K]",
-  ours: "--attention-factors A --factors K; one number is K",
+  ours: "--attention-factors A --factors K",
   translate(text, flag) {
     const numbers = parseValue(flag, list(whole({ min: 1 }), 2), text);
     const factors = `--factors=${numbers.at(-1)}`;
@@ -96,7 +96,7 @@ const verbose: AuthorsFlag = {
 
 const decay: AuthorsFlag = {
   theirs: "--decay X",
-  ours: "refused: batch normalisation has a fixed decay of 0.9",
+  ours: "refused: the decay is fixed at 0.9",
   translate(text, flag) {
     throw new IfmError("IFM_USAGE", `${flag} ${text}: batch normalisation has a fixed decay of 0.9`, {
       hint: `leave ${flag} out`,
@@ -116,19 +116,22 @@ const AUTHORS_FLAGS: Readonly<Record<string, AuthorsFlag>> = {
   lamda_attention1: rename("--lamda_attention1 X", "l2Field"),
   optimizer,
   batch_norm: choose("--batch_norm 0|1", "--batch-norm", { 0: [], 1: ["--batch-norm"] }),
-  freeze_fm: choose("--freeze_fm 0|1", `--freeze ${TENSORS_OF_FM}`, { 0: [], 1: [`--freeze=${TENSORS_OF_FM}`] }),
+  freeze_fm: choose("--freeze_fm 0|1", "--freeze with the tensors of an FM", {
+    0: [],
+    1: [`--freeze=${TENSORS_OF_FM}`],
+  }),
   valid_dimen: validDimension,
   valid_dim: validDimension,
   verbose,
-  process: choose("--process train", "nothing; evaluate is a command of its own", {
+  process: choose("--process train", "evaluate is a command of its own", {
     train: [],
     evaluate: { why: "evaluation is a command of its own", instead: "use: ifm-wasm evaluate MODEL FILE" },
   }),
-  attention: choose("--attention 1", "nothing; without attention it is --model fm", {
+  attention: choose("--attention 1", "without attention it is --model fm", {
     0: { why: "a model without attention is an FM", instead: "use --model fm" },
     1: [],
   }),
-  mla: choose("--mla 0", "nothing; micro-level analysis is not there", {
+  mla: choose("--mla 0", "micro-level analysis is not there", {
     0: [],
     1: { why: "micro-level analysis is not there", instead: "use --freeze_fm 1 to train the attention alone" },
   }),
@@ -161,11 +164,11 @@ export function translateAuthors(args: readonly string[]): string[] {
 /** The authors' flags and ours in two columns, for the help. */
 export function authorsHelp(): string {
   const rows = [...new Set(Object.values(AUTHORS_FLAGS)), PRETRAIN];
-  return rows.map(({ theirs, ours }) => `  ${theirs.padEnd(30)}${ours}`).join("\n");
+  return rows.map(({ theirs, ours }) => `  ${theirs.padEnd(29)}${ours}`).join("\n");
 }
 
 /** Not translated, because its meaning depends on other options. */
 const PRETRAIN = {
   theirs: "--pretrain -1|0|1|2",
-  ours: "-1: also save to pretrain/; 1: --init from the FM there; 2: both",
+  ours: "save to pretrain/, nothing, start there, both",
 };

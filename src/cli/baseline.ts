@@ -1,4 +1,5 @@
 import type { Dataset } from "../data/dataset.js";
+import { hasTwoLabels } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
 
 /**
@@ -15,29 +16,20 @@ export function constantMetrics(train: Dataset, evaluated: Dataset): Metrics {
   }
   const rows = evaluated.rows;
   const metrics: Metrics = { rows, rmse: Math.sqrt(squares / rows), mae: absolutes / rows };
-  if (!hasClasses(train) || !hasClasses(evaluated)) return metrics;
+  if (!hasTwoLabels(train, train) || !hasTwoLabels(evaluated, train)) return metrics;
 
-  const likely = positiveShare(train.labels);
-  const positives = positiveShare(evaluated.labels);
-  const guessPositive = likely > 0.5;
+  // The share of the larger label follows from the mean.
+  const { labelMin, labelMax } = train;
+  const likely = (mean - labelMin) / (labelMax - labelMin);
+  const positives = (meanOf(evaluated.labels) - labelMin) / (labelMax - labelMin);
+  const guessesPositive = likely > 0.5;
   return {
     ...metrics,
     logloss: -crossTerm(positives, likely) - crossTerm(1 - positives, 1 - likely),
     auc: positives > 0 && positives < 1 ? 0.5 : Number.NaN,
-    accuracy: guessPositive ? positives : 1 - positives,
-    f1: guessPositive ? (2 * positives) / (1 + positives) : 0,
+    accuracy: guessesPositive ? positives : 1 - positives,
+    f1: guessesPositive ? (2 * positives) / (1 + positives) : 0,
   };
-}
-
-/** Whether the labels are ±1 or 0/1: then the positive class is what is above 0. */
-function hasClasses({ labels }: Dataset): boolean {
-  return labels.every((label) => label === 1 || label === -1) || labels.every((label) => label === 1 || label === 0);
-}
-
-function positiveShare(labels: Float32Array): number {
-  let positives = 0;
-  for (const label of labels) if (label > 0) positives++;
-  return positives / labels.length;
 }
 
 function meanOf(labels: Float32Array): number {

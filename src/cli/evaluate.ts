@@ -1,4 +1,4 @@
-import { loadModel } from "../node.js";
+import { Model } from "../model/model.js";
 import { scoringData } from "./data.js";
 import { EXIT } from "./exit.js";
 import { refuseSecondStdin } from "./files.js";
@@ -10,7 +10,7 @@ import type { JsonValues } from "./options.js";
 /** `ifm-wasm evaluate MODEL FILE`. Returns the exit code. */
 export async function evaluate(modelFile: string, file: string, options: JsonValues, io: Io): Promise<number> {
   refuseSecondStdin([modelFile, file]);
-  const model = await loadModel(modelFile);
+  const model = await Model.load(modelFile);
   try {
     const metrics = await scoringData(model, file, io, (data) => model.evaluate(data));
     if (options.json) {
@@ -18,7 +18,7 @@ export async function evaluate(modelFile: string, file: string, options: JsonVal
     } else {
       const { rows, ...figures } = metrics;
       const cells = Object.entries(figures).map(([name, figure]) => [name, metric(figure)]);
-      for (const line of columns([["rows", count(rows)], ...cells], new Set([1]))) io.out.write(`${line}\n`);
+      for (const line of columns([["rows", count(rows)], ...cells], [1])) io.out.write(`${line}\n`);
     }
     return EXIT.done;
   } finally {

@@ -60,7 +60,7 @@ export function prediction(score: number): string {
 }
 
 /** Rows of cells as lines with aligned columns. Columns are left-aligned but for those in `right`. */
-export function columns(rows: readonly (readonly string[])[], right: ReadonlySet<number>, gap = 2): string[] {
+export function columns(rows: readonly (readonly string[])[], right: readonly number[] = [], gap = 2): string[] {
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, i) => {
@@ -69,7 +69,7 @@ export function columns(rows: readonly (readonly string[])[], right: ReadonlySet
   }
   return rows.map((row) =>
     row
-      .map((cell, i) => (right.has(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .map((cell, i) => (right.includes(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
       .join(" ".repeat(gap))
       .trimEnd(),
   );

@@ -1,57 +1,78 @@
-import { loadModel } from "../node.js";
+import { Model } from "../model/model.js";
+import type { TrainingRecord } from "../model/record.js";
 import { outputColors } from "./colors.js";
 import { EXIT } from "./exit.js";
-import { bytes, columns, count, plain } from "./format.js";
+import { bytes, columns, count, metric, plain } from "./format.js";
 import type { Io } from "./io.js";
 import { jsonLine } from "./json.js";
 import type { JsonValues } from "./options.js";
 import { MODEL_NAMES } from "./report.js";
 
 /** Columns of a value; what is longer is cut. */
-const VALUE_COLUMNS = 48;
+const VALUE_COLUMNS = 52;
 
 /** `ifm-wasm inspect MODEL`. Returns the exit code. */
 export async function inspect(file: string, options: JsonValues, io: Io): Promise<number> {
-  const model = await loadModel(file);
+  const model = await Model.load(file);
   try {
-    const { config, record, tensors } = model;
-    const parameters = tensors.reduce((sum, tensor) => sum + tensor.parameters, 0);
-    const size = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
     if (options.json) {
-      io.out.write(jsonLine({ file, config, parameters, bytes: size, tensors, record }));
-      return EXIT.done;
+      const { config, tensors, record } = model;
+      io.out.write(jsonLine({ file, config, ...totals(model), tensors, record }));
+    } else {
+      io.out.write(describeModel(model, outputColors(io).bold));
     }
-    const { bold } = outputColors(io);
-    const table = [
-      ["name", "shape", "numbers", "size"],
-      ...tensors.map(({ name, shape, parameters, bytes: size }) => [
-        name,
-        shape.map(String).join(" × ") || "1",
-        count(parameters),
-        bytes(size),
-      ]),
-      ["total", "", count(parameters), bytes(size)],
-    ];
-    const lines = [
-      `${bold(config.model)}, ${MODEL_NAMES[config.model]}: ${count(parameters)} parameters, ${bytes(size)}`,
-      "",
-      bold("Config"),
-      ...indent(columns(flatten(config), new Set())),
-      "",
-      bold("Tensors"),
-      ...indent(columns(table, new Set([1, 2, 3]))),
-    ];
-    const facts = flatten(record);
-    if (facts.length > 0) lines.push("", bold("Training"), ...indent(columns(facts, new Set())));
-    io.out.write(`${lines.join("\n")}\n`);
     return EXIT.done;
   } finally {
     model.dispose();
   }
 }
 
-function indent(lines: readonly string[]): string[] {
-  return lines.map((line) => `  ${line}`);
+/** Sizes of all tensors together. */
+function totals({ tensors }: Model): { parameters: number; bytes: number } {
+  return {
+    parameters: tensors.reduce((sum, tensor) => sum + tensor.parameters, 0),
+    bytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
+  };
+}
+
+function describeModel(model: Model, bold: (text: string) => string): string {
+  const { config, record, tensors } = model;
+  const all = totals(model);
+  const tensorTable = [
+    ["name", "shape", "numbers", "size"],
+    ...tensors.map((tensor) => [
+      tensor.name,
+      tensor.shape.join(" × ") || "1",
+      count(tensor.parameters),
+      bytes(tensor.bytes),
+    ]),
+    ["total", "", count(all.parameters), bytes(all.bytes)],
+  ];
+  const { train, metrics, ...facts } = record;
+  const sections: [title: string, lines: string[]][] = [
+    ["Config", columns(flatten(config))],
+    ["Tensors", columns(tensorTable, [1, 2, 3])],
+    ["Trained", columns(flatten(facts))],
+    ["Settings", columns(flatten(train ?? {}))],
+    ["Metrics", metricsTable(metrics ?? {})],
+  ];
+  const heading = `${bold(config.model)}, ${MODEL_NAMES[config.model]}`;
+  const parts = sections
+    .filter(([, lines]) => lines.length > 0)
+    .map(([title, lines]) => `${bold(title)}\n${lines.map((line) => `  ${line}\n`).join("")}`);
+  return `${heading}\n\n${parts.join("\n")}`;
+}
+
+/** Metrics as columns, the sets of rows as lines. */
+function metricsTable(sets: NonNullable<TrainingRecord["metrics"]>): string[] {
+  const names = ["rmse", "mae", "logloss", "auc", "accuracy", "f1"] as const;
+  const shown = names.filter((name) => Object.values(sets).some((metrics) => metrics[name] !== undefined));
+  if (shown.length === 0) return [];
+  const lines = Object.entries(sets).map(([set, metrics]) => [set, ...shown.map((name) => metric(metrics[name]))]);
+  return columns(
+    [["", ...shown], ...lines],
+    names.map((_, i) => i + 1),
+  );
 }
 
 /** The leaves of an object as pairs of a dotted name and a text. */

@@ -14,8 +14,6 @@ export interface Io {
   /** Messages, progress, warnings and errors. */
   readonly err: Sink;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Version of the package. */
-  readonly version: string;
   readonly sample: SampleFiles;
   /** Calls `listener` at every Ctrl-C or request to terminate, until the returned function is called. */
   onInterrupt(listener: () => void): () => void;
@@ -52,9 +50,9 @@ export class Sink {
     return this.stream.isTTY === true;
   }
 
-  /** Columns to lay text out for. */
+  /** Columns to lay text out for. A pseudo-terminal may say 0. */
   get columns(): number {
-    return Math.min(this.stream.columns ?? 80, 100);
+    return Math.min(Math.max(this.stream.columns || 80, 40), 100);
   }
 
   /** Writes text; what the stream cannot take yet waits in memory. */

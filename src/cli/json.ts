@@ -1,4 +1,5 @@
 import type { EpochEvent, Metrics, StartEvent } from "../train/types.js";
+import { VERSION } from "../version.js";
 import type { Io } from "./io.js";
 import type { Comparison, RunEnd, RunFiles, TrainReport } from "./report.js";
 
@@ -23,7 +24,7 @@ export class JsonReport implements TrainReport {
   start({ model, train, ...facts }: StartEvent, files: RunFiles): void {
     this.#write({
       event: "start",
-      version: this.#io.version,
+      version: VERSION,
       ...model,
       ...train,
       threads: this.#threads,

@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { VERSION } from "../version.js";
 import { authorsHelp, translateAuthors } from "./authors.js";
 import { check } from "./check.js";
 import { errorColors, hasColors, outputColors } from "./colors.js";
@@ -21,29 +22,33 @@ import { parseValue } from "./parse.js";
 import { predict } from "./predict.js";
 import { train } from "./train.js";
 
-const ABOUT = `Trains factorization machines and predicts with them: FM and IFM.
+// Commander wraps descriptions; what is added after its help is laid out here, for 80 columns.
 
-IFM is the Interaction-aware FM of Hong, Huang and Chen (AAAI 2019), not DeepCTR's
-IFM, which is the Input-aware FM (IJCAI 2019).`;
+const ABOUT =
+  "Trains factorization machines and predicts with them. IFM is the Interaction-aware FM of Hong, Huang and Chen " +
+  "(AAAI 2019), not DeepCTR's IFM, which is the Input-aware FM (IJCAI 2019).";
 
-const DATA_HELP = `Data files are libFM text, "label id:value id:value …" a line, also gzipped; - is stdin.`;
+const DATA_HELP = `Data files are libFM text, "label id:value id:value …" a line, plain or gzipped;
+- is stdin.`;
 
 const MAIN_HELP = `
 ${DATA_HELP}
 
 Examples:
-  ifm-wasm train                      on the bundled sample, about who earns how much
+  ifm-wasm train                    on the bundled sample: who earns how much
   ifm-wasm train rows.libfm --validation more.libfm
   ifm-wasm predict ifm.safetensors rows.libfm > scores.txt
-  ifm-wasm train --help               all options of a command
+  ifm-wasm train --help             all options of a command
 
-Exit codes: 0 done, 2 wrong usage, 3 bad data, 4 training diverged, 5 bad or unfit
-model file, 6 not enough memory, 130 interrupted.`;
+Exit codes: 0 done, 2 wrong usage, 3 bad data, 4 training diverged, 5 bad or
+unfit model file, 6 not enough memory, 130 interrupted.`;
 
 const TRAIN_HELP = `
-With --init of the same kind of model, what shapes the model comes from that file
-unless the command says otherwise. Regularisation, clipping and sampling are off
-unless asked for.
+${DATA_HELP}
+
+With --init of the same kind of model, what shapes the model comes from that
+file unless the command says otherwise. Regularisation, clipping and sampling
+are off unless asked for.
 
 The flags of the authors' scripts work too, in their spelling:
 ${authorsHelp()}
@@ -51,23 +56,23 @@ ${authorsHelp()}
 Examples:
   ifm-wasm train rows.libfm.gz --validation more.libfm.gz --epochs 20
   ifm-wasm train rows.libfm --model fm --factors 64 --lr 0.01
-  ifm-wasm train rows.libfm --init fm.safetensors --keep 1.0,0.9 --temperature 10
+  ifm-wasm train rows.libfm --init fm.safetensors --keep 1.0,0.9 --lr 0.1
   ifm-wasm train rows.libfm --loss logistic --json > log.jsonl
   ifm-wasm train --model ifm --dataset ml-tag --epoch 100 --pretrain 1 \\
     --batch_size 4096 --hidden_factor [8,256] --keep [1.0,0.9] --temp 10 \\
     --lr 0.1 --lamda_attention1 0.01`;
 
 const PREDICT_HELP = `
-${DATA_HELP} The labels are not used.
+${DATA_HELP} Labels are there, but not used.
 
 Examples:
   ifm-wasm predict ifm.safetensors rows.libfm | head
-  ifm-wasm predict ifm.safetensors rows.libfm.gz --link sigmoid --output scores.txt
+  ifm-wasm predict ifm.safetensors rows.libfm.gz --link sigmoid --output p.txt
   zcat rows.libfm.gz | ifm-wasm predict ifm.safetensors -`;
 
 const EVALUATE_HELP = `
-${DATA_HELP}
-Prints rows, rmse and mae, and for two-valued labels logloss, auc, accuracy and f1.
+${DATA_HELP} Printed are rows, rmse, mae and, for two-valued labels,
+logloss, auc, accuracy and f1.
 
 Examples:
   ifm-wasm evaluate ifm.safetensors test.libfm
@@ -119,8 +124,9 @@ function buildProgram(io: Io, done: (exitCode: number) => void): Command {
       getErrHasColors: () => hasColors(io.err, io.env),
     })
     .configureHelp({ styleTitle: (title) => outputColors(io).bold(title) })
-    .version(io.version, "-V, --version", "print the version")
+    .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
     .addHelpText("after", MAIN_HELP);
 
   addCommand(program, "train", "train a model; without FILE on the bundled sample", TRAIN_OPTIONS, TRAIN_HELP)
@@ -165,7 +171,9 @@ function addCommand(
     .addHelpOption(new Option("-h, --help", "print this help").helpGroup(group("Output")))
     .addHelpText("after", help);
   for (const spec of Object.values(table)) {
-    const option = new Option(spec.flags, describeOption(spec)).helpGroup(group(spec.group)).hideHelp(spec.hidden);
+    const option = new Option(spec.flags, describeOption(spec))
+      .helpGroup(group(spec.group))
+      .hideHelp(spec.hidden === true);
     const { parser } = spec;
     if (parser !== undefined) option.argParser((text) => parseValue(option.long ?? spec.flags, parser, text));
     command.addOption(option);

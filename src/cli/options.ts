@@ -3,6 +3,7 @@ import {
   defaultModel,
   defaultTrain,
   type Loss,
+  MODELS,
   type ModelConfig,
   type ModelKind,
   type OptimizerKind,
@@ -11,6 +12,7 @@ import {
   type TrainConfig,
 } from "../config.js";
 import { IfmError } from "../errors.js";
+import type { TrainOptions } from "../train/trainer.js";
 import { list, name, number, oneOf, type Parser, path, whole } from "./parse.js";
 
 /** Headings of the help, in this order. */
@@ -50,12 +52,15 @@ function toggle(flags: string, group: Group, about: string): OptionSpec<boolean>
   return { flags, group, about };
 }
 
-const MODELS = ["fm", "afm", "ifm", "inn", "deepifm"] as const satisfies readonly ModelKind[];
+const MODEL_KINDS = ["fm", "afm", "ifm", "inn", "deepifm"] as const satisfies readonly ModelKind[];
 const ACTIVATIONS = ["relu", "tanh", "sigmoid", "identity"] as const satisfies readonly Activation[];
 const OPTIMIZERS = ["sgd", "momentum", "adagrad", "adam", "ftrl"] as const satisfies readonly OptimizerKind[];
 const LOSSES = ["squared", "logistic"] as const satisfies readonly Loss[];
 const REDUCTIONS = ["sum", "mean"] as const satisfies readonly Reduction[];
 const TEMPERATURE_ON = ["logits", "projection"] as const satisfies readonly TemperatureOn[];
+
+/** The names of all models are accepted; the trainer refuses those that are not there yet. */
+const ABOUT_MODEL = `what to train; this version has ${MODELS.join(" and ")}`;
 
 /** What `train` trains without `--model`. */
 export const DEFAULT_MODEL = "ifm" satisfies ModelKind;
@@ -69,8 +74,8 @@ const decay = number({ min: 0, below: 1 });
 
 /** All options of `train`. The key of each is its flag in camel case. */
 export const TRAIN_OPTIONS = {
-  validation: value("--validation <file>", "Data", "rows to measure after each epoch; the best epoch is kept", path),
-  test: value("--test <file>", "Data", "rows to measure after each epoch, for information only", path),
+  validation: value("--validation <file>", "Data", "rows that tell which epoch is best; that one is kept", path),
+  test: value("--test <file>", "Data", "rows to measure after each epoch, only to know", path),
   dataset: value(
     "--dataset <name>",
     "Data",
@@ -83,17 +88,17 @@ export const TRAIN_OPTIONS = {
     "Data",
     "rows of the feature tables; ids from n on are unknown",
     whole({ min: 1, max: 2 ** 31 }),
-    "largest id of the training data + 1",
+    "largest id + 1 of the training rows",
   ),
   fields: value(
     "--fields <list>",
     "Data",
-    "field of each slot of a row, such as 0,0,1: two slots of one field, then one",
+    "field of each slot of a row, such as 0,0,1",
     list(whole({ min: 0, max: 65535 })),
     "0,1,2,…",
   ),
 
-  model: value("--model <kind>", "Model", "what to train", oneOf(...MODELS), DEFAULT_MODEL),
+  model: value("--model <kind>", "Model", ABOUT_MODEL, oneOf(...MODEL_KINDS), DEFAULT_MODEL),
   factors: value("--factors <k>", "Model", "K, length of an embedding", atLeastOne, (d) => d.model.factors),
   attentionFactors: value(
     "--attention-factors <a>",
@@ -164,7 +169,13 @@ export const TRAIN_OPTIONS = {
   ),
   optimizer: value("--optimizer <kind>", "Training", "update rule", oneOf(...OPTIMIZERS), (d) => d.train.optimizer),
   lr: value("--lr <x>", "Training", "learning rate", number({ above: 0 }), (d) => d.train.lr),
-  epochs: value("--epochs <n>", "Training", "most passes over the training rows", atLeastOne, (d) => d.train.epochs),
+  epochs: value(
+    "--epochs <n>",
+    "Training",
+    "most passes over the training rows",
+    whole({ min: 0 }),
+    (d) => d.train.epochs,
+  ),
   batchSize: value("--batch-size <n>", "Training", "rows of an update", atLeastOne, (d) => d.train.batchSize),
   clipNorm: value(
     "--clip-norm <x>",
@@ -202,7 +213,7 @@ export const TRAIN_OPTIONS = {
   keep: value(
     "--keep <p,q>",
     "Regularisation",
-    "share kept by dropout of the attention weights, and of the pair products; fm takes one number",
+    "share that dropout keeps, of the attention weights and of the pair products; fm takes one number",
     list(share, 2),
     (d) => d.train.keep,
   ),
@@ -213,7 +224,13 @@ export const TRAIN_OPTIONS = {
   l2Field: value("--l2-field <x>", "Regularisation", "λ of the fields' vectors", notNegative, "0"),
   l2Hidden: value("--l2-hidden <x>", "Regularisation", "λ of the hidden layers", notNegative, "0"),
 
-  output: value("--output <file>", "Output", "model file to write", path, "by model: ifm.safetensors, …"),
+  output: value(
+    "--output <file>",
+    "Output",
+    "model file to write",
+    path,
+    "ifm.safetensors, fm.safetensors, … by model",
+  ),
   evaluateTrain: toggle("--evaluate-train", "Output", "measure the training rows after each epoch, not during it"),
   json: toggle("--json", "Output", "one JSON object a line on stdout, nothing else there"),
   quiet: toggle("--quiet", "Output", "say nothing but warnings and errors"),
@@ -249,8 +266,7 @@ export type JsonValues = Values<typeof JSON_OPTION>;
 /** What an option means, what it accepts and what it is without, for the help. */
 export function describeOption({ about, parser, fallback }: OptionSpec<unknown>): string {
   const details: string[] = [];
-  // "a file name" would say nothing that the flag does not say.
-  if (parser !== undefined && parser !== path && parser !== name) details.push(parser.expects);
+  if (parser !== undefined && parser.brief !== "") details.push(parser.brief);
   if (fallback !== undefined)
     details.push(`default ${typeof fallback === "string" ? fallback : defaultText(fallback)}`);
   return details.length === 0 ? about : `${about} [${details.join("; ")}]`;
@@ -274,7 +290,7 @@ function defaultText(pick: (defaults: Defaults) => unknown): string {
   }
   for (const loss of LOSSES) {
     const other = text(DEFAULT_MODEL, loss);
-    if (other !== usual) others.push(`with ${loss} loss ${other}`);
+    if (other !== usual) others.push(`${other} with ${loss} loss`);
   }
   if (usual === "") return others.join(", ") || "none";
   return others.length === 0 ? usual : `${usual} (${others.join(", ")})`;
@@ -285,10 +301,10 @@ function given<T extends object>(values: { [Key in keyof T]?: T[Key] | undefined
   return Object.fromEntries(Object.entries(values).filter(([, entry]) => entry !== undefined)) as Partial<T>;
 }
 
-/** `defaults` with what was given; undefined when nothing was. */
-function override<T extends object>(defaults: T, values: { [Key in keyof T]?: T[Key] | undefined }): T | undefined {
-  const changes = given<T>(values);
-  return Object.keys(changes).length === 0 ? undefined : { ...defaults, ...changes };
+/** The same, undefined when nothing was given. */
+function group<T extends object>(values: { [Key in keyof T]?: T[Key] | undefined }): Partial<T> | undefined {
+  const some = given<T>(values);
+  return Object.keys(some).length === 0 ? undefined : some;
 }
 
 /** What the user said of the model, and its kind; nothing else, so that an initial model can say the rest. */
@@ -309,16 +325,18 @@ export function modelOverrides(kind: ModelKind, options: TrainValues): Partial<M
   });
 }
 
-/** What the user said of the training, nothing else; a nested group is complete as soon as one of it was given. */
-export function trainOverrides(kind: ModelKind, options: TrainValues): Partial<TrainConfig> {
-  const defaults = defaultTrain(kind, options.loss ?? defaultModel(kind).loss ?? "squared");
-  return given<TrainConfig>({
+/** What a trainer is told of the training. */
+export type TrainOverrides = TrainOptions & { batchNorm?: boolean; samplePairs?: number; sampleAfter?: number };
+
+/** What the user said of the training, nothing else. */
+export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOverrides {
+  return given<TrainOverrides>({
     optimizer: options.optimizer,
     lr: options.lr,
     epochs: options.epochs,
     batchSize: options.batchSize,
     keep: keepPair(kind, options.keep),
-    l2: override(defaults.l2, {
+    l2: group<TrainConfig["l2"]>({
       embedding: options.l2Embedding,
       linear: options.l2Linear,
       attention: options.l2Attention,
@@ -332,13 +350,13 @@ export function trainOverrides(kind: ModelKind, options: TrainValues): Partial<T
     shuffle: options.shuffle === false ? false : undefined,
     freeze: options.freeze,
     momentum: options.momentum,
-    adam: override(defaults.adam, {
+    adam: group<TrainConfig["adam"]>({
       beta1: options.beta1,
       beta2: options.beta2,
       epsilon: options.epsilon,
       exact: options.adamExact,
     }),
-    ftrl: override(defaults.ftrl, { beta: options.ftrlBeta, l1: options.ftrlL1, l2: options.ftrlL2 }),
+    ftrl: group<TrainConfig["ftrl"]>({ beta: options.ftrlBeta, l1: options.ftrlL1, l2: options.ftrlL2 }),
     batchNorm: options.batchNorm,
     samplePairs: options.samplePairs,
     sampleAfter: options.sampleAfter,

@@ -6,6 +6,8 @@ export interface Parser<T> {
   readonly expects: string;
   /** The same for several of them: `numbers > 0`. */
   readonly plural: string;
+  /** The shortest form, for help, where the option says what it is: `> 0`. Empty when there is nothing to say. */
+  readonly brief: string;
   /** The value, or undefined if the text is something else. */
   read(text: string): T | undefined;
 }
@@ -37,36 +39,36 @@ function inBounds(value: number, { min, above, max, below }: Bounds): boolean {
   );
 }
 
-/** Bounds as text: ` > 0 and ≤ 1`. */
+/** Bounds as text: `> 0 and ≤ 1`, `from 0 to 65535`; empty without bounds. */
 function boundsText({ min, above, max, below }: Bounds): string {
+  if (min !== undefined && max !== undefined) return `from ${min} to ${max}`;
   const parts: string[] = [];
   if (min !== undefined) parts.push(`≥ ${min}`);
   if (above !== undefined) parts.push(`> ${above}`);
   if (max !== undefined) parts.push(`≤ ${max}`);
   if (below !== undefined) parts.push(`< ${below}`);
-  return parts.length === 0 ? "" : ` ${parts.join(" and ")}`;
+  return parts.join(" and ");
+}
+
+function numeric(noun: string, shape: RegExp, isKind: (value: number) => boolean, bounds: Bounds): Parser<number> {
+  const range = boundsText(bounds);
+  return {
+    expects: `a ${noun} ${range}`.trimEnd(),
+    plural: `${noun}s ${range}`.trimEnd(),
+    brief: range,
+    read(text) {
+      const value = Number(text);
+      return shape.test(text) && isKind(value) && inBounds(value, bounds) ? value : undefined;
+    },
+  };
 }
 
 export function number(bounds: Bounds = {}): Parser<number> {
-  return {
-    expects: `a number${boundsText(bounds)}`,
-    plural: `numbers${boundsText(bounds)}`,
-    read(text) {
-      const value = Number(text);
-      return DECIMAL.test(text) && Number.isFinite(value) && inBounds(value, bounds) ? value : undefined;
-    },
-  };
+  return numeric("number", DECIMAL, Number.isFinite, bounds);
 }
 
 export function whole(bounds: Bounds = {}): Parser<number> {
-  return {
-    expects: `a whole number${boundsText(bounds)}`,
-    plural: `whole numbers${boundsText(bounds)}`,
-    read(text) {
-      const value = Number(text);
-      return WHOLE.test(text) && Number.isSafeInteger(value) && inBounds(value, bounds) ? value : undefined;
-    },
-  };
+  return numeric("whole number", WHOLE, Number.isSafeInteger, bounds);
 }
 
 export function oneOf<const T extends string>(...choices: readonly T[]): Parser<T> {
@@ -74,6 +76,7 @@ export function oneOf<const T extends string>(...choices: readonly T[]): Parser<
   return {
     expects: `one of ${names}`,
     plural: `some of ${names}`,
+    brief: names,
     read: (text) => choices.find((choice) => choice === text),
   };
 }
@@ -84,6 +87,7 @@ export function list<T>(item: Parser<T>, max = Number.POSITIVE_INFINITY): Parser
   return {
     expects,
     plural: expects,
+    brief: item.brief,
     read(text) {
       const inner = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
       const values = inner.split(",").map((part) => item.read(part.trim()));
@@ -96,6 +100,7 @@ export function list<T>(item: Parser<T>, max = Number.POSITIVE_INFINITY): Parser
 export const name: Parser<string> = {
   expects: "a name",
   plural: "names",
+  brief: "",
   read: (text) => (/^\w[\w.-]*$/.test(text) ? text : undefined),
 };
 
@@ -103,5 +108,6 @@ export const name: Parser<string> = {
 export const path: Parser<string> = {
   expects: "a file or folder name",
   plural: "file or folder names",
+  brief: "",
   read: (text) => (text === "" || text.startsWith("--") ? undefined : text),
 };

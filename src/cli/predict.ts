@@ -1,7 +1,6 @@
 import { checkWritable, writeFileAtomic } from "../atomic-file.js";
 import { IfmError } from "../errors.js";
-import type { Model } from "../model/model.js";
-import { loadModel } from "../node.js";
+import { Model } from "../model/model.js";
 import { scoringData } from "./data.js";
 import { EXIT } from "./exit.js";
 import { refuseOverwrite, refuseSecondStdin } from "./files.js";
@@ -20,7 +19,7 @@ export async function predict(modelFile: string, file: string, options: PredictV
     refuseOverwrite(output, [modelFile, file]);
     await checkWritable(output);
   }
-  const model = await loadModel(modelFile);
+  const model = await Model.load(modelFile);
   try {
     if (options.clip) needLabelRange(model, modelFile);
     const scores = await scoringData(model, file, io, (data) =>

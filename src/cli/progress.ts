@@ -8,8 +8,8 @@ const BAR_COLUMNS = 24;
 /** A line that shows how far the running epoch is: rows, rows per second and the time until training ends at most. */
 export class ProgressBar {
   readonly #bar: cliProgress.SingleBar;
-  /** Phase and epoch of the bar on the screen. */
-  #shown: string | undefined;
+  /** Epoch of the bar on the screen. */
+  #epoch: number | undefined;
 
   constructor(stream: Stream) {
     this.#bar = new cliProgress.SingleBar({
@@ -28,24 +28,26 @@ export class ProgressBar {
 
   show(progress: Progress): void {
     const { phase, epoch, epochs, rows, totalRows, rowsPerSecond } = progress;
-    const label = phase === "train" ? `epoch ${epoch}/${epochs}` : "evaluating";
-    // Percentages of an empty set would be NaN.
-    const total = Math.max(totalRows, 1);
-    const rate = phase === "train" ? `  ${count(rowsPerSecond)} rows/s  ETA ${duration(secondsLeft(progress))}` : "";
-    const shown = `${phase} ${epoch}`;
-    if (this.#shown === shown) {
+    if (phase === "evaluate") {
+      // Evaluation is short and tells no rows; the bar of the epoch stays.
+      this.#bar.update({ rate: "  evaluating" });
+      return;
+    }
+    const label = `epoch ${epoch}/${epochs}`;
+    const rate = `  ${count(rowsPerSecond)} rows/s  ETA ${duration(secondsLeft(progress))}`;
+    if (this.#epoch === epoch) {
       this.#bar.update(rows, { label, rate });
       return;
     }
     this.hide();
-    this.#shown = shown;
-    this.#bar.start(total, rows, { label, rate });
+    this.#epoch = epoch;
+    this.#bar.start(totalRows, rows, { label, rate });
   }
 
   hide(): void {
-    if (this.#shown === undefined) return;
+    if (this.#epoch === undefined) return;
     this.#bar.stop();
-    this.#shown = undefined;
+    this.#epoch = undefined;
   }
 }
 

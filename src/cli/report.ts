@@ -2,6 +2,7 @@ import type { Loss, ModelKind } from "../config.js";
 import type { EpochEvent, Metrics, Progress, StartEvent } from "../train/types.js";
 import { type Colors, errorColors } from "./colors.js";
 import { lossCurve } from "./curve.js";
+import { shortPath } from "./files.js";
 import { bytes, columns, count, duration, loss, metric, percent, plain } from "./format.js";
 import type { Io } from "./io.js";
 import { ProgressBar } from "./progress.js";
@@ -138,7 +139,11 @@ export class HumanReport implements TrainReport {
       ...(fm === undefined ? [] : [["  fm", ...cells(fm)]]),
       [`  ${this.#kind}`, ...cells(model)],
     ];
-    const lines = columns(table, new Set(keys.map((_, i) => i + 1)), 3);
+    const lines = columns(
+      table,
+      keys.map((_, i) => i + 1),
+      3,
+    );
     return [this.#colors.bold(lines[0]), ...lines.slice(1)];
   }
 
@@ -171,9 +176,11 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
   const rows = (part: "train" | "validation" | "test") => `${count(start.rows[part] ?? 0)} rows`;
   const fields = model.model === "fm" ? "" : `, ${count(model.fields)} fields`;
   const subjects = [
-    ["training", `${files.train}, ${rows("train")}, ${count(model.features)} features${fields}`],
-    ...(files.validation === undefined ? [] : [["validation", `${files.validation}, ${rows("validation")}`]]),
-    ...(files.test === undefined ? [] : [["test", `${files.test}, ${rows("test")}`]]),
+    ["training", `${shortPath(files.train)}, ${rows("train")}, ${count(model.features)} features${fields}`],
+    ...(files.validation === undefined
+      ? []
+      : [["validation", `${shortPath(files.validation)}, ${rows("validation")}`]]),
+    ...(files.test === undefined ? [] : [["test", `${shortPath(files.test)}, ${rows("test")}`]]),
     ["model", shape.join(", ")],
     ["size", `${count(start.parameters)} parameters, ${bytes(start.memoryBytes)} of memory`],
     ["loss", `${model.loss}, ${train.reduction} over the batch`],
@@ -185,7 +192,7 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
     const taken = start.init.taken.length === 0 ? "nothing" : start.init.taken.join(", ");
     subjects.push(["start from", `${files.init ?? "the FM"}: ${taken}`]);
   }
-  return columns(subjects, new Set());
+  return columns(subjects);
 }
 
 function describeEnd(end: RunEnd, key: "rmse" | "logloss", title: string): string[] {
@@ -197,12 +204,15 @@ function describeEnd(end: RunEnd, key: "rmse" | "logloss", title: string): strin
   };
   const lines: string[] = [];
   if (end.best === undefined) {
-    lines.push("no epoch was completed; nothing was saved");
+    if (end.output === undefined) lines.push("no epoch was completed; nothing was saved");
   } else {
     const figures = (["validation", "test"] as const)
       .filter((part) => end.best?.[part] !== undefined)
       .map((part) => `, ${part} ${title} ${metric(end.best?.[part]?.[key])}`);
-    lines.push(`best epoch ${end.best.epoch} of ${end.epochs}${reasons[end.reason]}${figures.join("")}`);
+    // Without validation rows the last epoch is kept, whether it was the best or not.
+    lines.push(
+      `${end.best.best ? "best" : "last"} epoch: ${end.best.epoch} of ${end.epochs}${reasons[end.reason]}${figures.join("")}`,
+    );
   }
   if (end.output !== undefined) {
     const size = end.bytes === undefined ? "" : `, ${bytes(end.bytes)}`;

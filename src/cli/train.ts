@@ -3,9 +3,9 @@ import { dirname } from "node:path";
 import { checkWritable } from "../atomic-file.js";
 import { defaultModel, type ModelKind } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
+import { loadDataset } from "../data/open.js";
 import { IfmError } from "../errors.js";
-import type { Model } from "../model/model.js";
-import { loadDataset, loadModel, saveModel } from "../node.js";
+import { Model } from "../model/model.js";
 import { createTrainer, type Trainer } from "../train/trainer.js";
 import type { EpochEvent, FitData } from "../train/types.js";
 import { constantMetrics } from "./baseline.js";
@@ -32,6 +32,9 @@ export async function train(file: string | undefined, options: TrainValues, io: 
     interrupts.dispose();
   }
 }
+
+/** What the bundled rows are about. */
+const SAMPLE = "the bundled sample: who earns more than 50,000 dollars a year (UCI Adult, CC BY 4.0)";
 
 /** A training to be done. */
 interface Run {
@@ -75,7 +78,8 @@ class TrainCommand {
 
   async run(): Promise<number> {
     const initFile = await this.#check();
-    const init = initFile === undefined ? undefined : await loadModel(initFile);
+    const init = initFile === undefined ? undefined : await Model.load(initFile);
+    if (this.#files.isSample) this.#say(`${SAMPLE}\n`);
     const data = await this.#load();
     // FM first: the paper starts IFM from it, and a newcomer sees what the interactions add.
     const fm =
@@ -203,7 +207,7 @@ class TrainCommand {
   async #train(data: FitData, run: Run): Promise<Outcome> {
     const { kind, options, report } = run;
     this.#interrupts.training = true;
-    const slots = options.fields?.length ?? data.train.rowPtr[1] ?? 0;
+    const slots = expectedSlots(run, data.train);
     const trainer = await namingLines(this.#loaded(data), slots, () =>
       createTrainer({
         model: modelOverrides(kind, options),
@@ -233,10 +237,12 @@ class TrainCommand {
     }
   }
 
+  /** Trains and shows it. */
   async #follow(trainer: Trainer, report: TrainReport): Promise<Outcome> {
     const epochs: EpochEvent[] = [];
     const end: RunEnd = { reason: "epochs", epochs: 0, seconds: 0, best: undefined };
     const started = performance.now();
+    let bestEpoch: number | undefined;
     let error: IfmError | undefined;
     try {
       for await (const event of trainer) {
@@ -245,19 +251,18 @@ class TrainCommand {
           report.epoch(event);
         } else if (event.event === "end") {
           end.reason = event.reason;
+          bestEpoch = event.bestEpoch;
         }
       }
     } catch (thrown) {
-      if (!(thrown instanceof IfmError)) throw thrown;
-      if (thrown.code === "IFM_ABORTED") end.reason = "aborted";
-      else if (thrown.code === "IFM_DIVERGED") {
-        end.reason = "diverged";
-        error = thrown;
-      } else throw thrown;
+      if (!(thrown instanceof IfmError) || thrown.code !== "IFM_DIVERGED") throw thrown;
+      end.reason = "diverged";
+      error = thrown;
+      bestEpoch = trainer.model().record.bestEpoch;
     }
     end.epochs = epochs.length;
     end.seconds = (performance.now() - started) / 1000;
-    end.best = epochs.findLast((event) => event.best);
+    end.best = epochs.find((event) => event.epoch === bestEpoch);
     return { trainer, end, error };
   }
 
@@ -267,13 +272,14 @@ class TrainCommand {
     report: TrainReport,
     pretrainTo: string | undefined,
   ): Promise<number> {
-    if (end.best !== undefined) {
+    // Without a completed epoch there is nothing but initial weights, which nobody wants unless for 0 epochs.
+    if (end.best !== undefined || end.reason === "epochs") {
       const model = trainer.model();
-      await saveModel(model, this.#output);
+      await model.save(this.#output);
       end.output = this.#output;
       end.bytes = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
       if (pretrainTo !== undefined) {
-        await saveModel(model, pretrainTo);
+        await model.save(pretrainTo);
         end.pretrain = pretrainTo;
       }
     }
@@ -315,6 +321,13 @@ ${errorColors(this.#io).bold("Next")}
   #say(text: string): void {
     if (this.#talks) this.#io.err.write(`${text}\n`);
   }
+}
+
+/** Slots that every row must have, as far as it can be told; undefined when any number will do. */
+function expectedSlots({ kind, options, init }: Run, rows: Dataset): number | undefined {
+  if (kind === "fm") return undefined;
+  if (options.fields !== undefined) return options.fields.length;
+  return init === undefined || init.config.model === "fm" ? rows.maxSlots : init.config.fieldOfSlot.length;
 }
 
 function slotsOf({ train, validation, test }: FitData): Partial<Record<"train" | "validation" | "test", number>> {

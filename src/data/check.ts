@@ -339,7 +339,7 @@ function warn(report: Omit<CheckReport, "warnings">): CheckWarning[] {
   const others = slots.others.count;
   about(
     slots.others,
-    `${others} of ${countOf(rows, "row")} ${others === 1 ? "does" : "do"} not have ${slots.commonest} slots as most do; ` +
+    `${others} of ${countOf(rows, "row")} ${others === 1 ? "does" : "do"} not have ${countOf(slots.commonest, "slot")} as most do; ` +
       "models with fields need the same number in every row",
   );
   about(report.empty, `${countOf(report.empty.count, "row")} without features`);
@@ -355,7 +355,7 @@ function warn(report: Omit<CheckReport, "warnings">): CheckWarning[] {
     const { first, second } = report.overlaps[0];
     warnings.push({
       message:
-        `ids occur at more than one position (${report.shared} times), ranges overlap for example at positions ` +
+        `ids occur at more than one position (${countOf(report.shared, "time")}), ranges overlap for example at positions ` +
         `${first} and ${second}; the order of the fields looks mixed`,
     });
   }

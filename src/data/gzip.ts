@@ -36,7 +36,8 @@ export async function* gunzip(source: AsyncIterable<Uint8Array>, name = "data"):
       for (let given = 0, whole = false; !whole; ) {
         let length = 0;
         try {
-          for await (const chunk of iterate(toStream(members.bytes()).pipeThrough(new DecompressionStream("gzip")))) {
+          const compressed = toStream<BufferSource>(members.bytes());
+          for await (const chunk of iterate(compressed.pipeThrough(new DecompressionStream("gzip")))) {
             const alreadyGiven = Math.min(given - length, chunk.length);
             length += chunk.length;
             if (alreadyGiven === chunk.length) continue;
@@ -117,7 +118,7 @@ class Members {
   /** Where in `#rest` the search for a header begins. */
   #searchFrom = 0;
   /** The current member as far as it is known, and whether that is up to a header or to the end of the file. */
-  #held: Uint8Array[] = [];
+  #held: Uint8Array<ArrayBuffer>[] = [];
   #heldBytes = 0;
   #complete = true;
 
@@ -136,7 +137,7 @@ class Members {
   }
 
   /** The bytes of the member, from its start. */
-  async *bytes(): AsyncGenerator<Uint8Array> {
+  async *bytes(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     for (const piece of this.#held.slice()) yield piece;
     while (!this.#complete) {
       const piece = await this.#piece();
@@ -168,7 +169,7 @@ class Members {
     if (!this.#sourceEnded) this.#source.return?.().catch(() => undefined);
   }
 
-  async #piece(): Promise<Uint8Array> {
+  async #piece(): Promise<Uint8Array<ArrayBuffer>> {
     for (;;) {
       const rest = this.#rest;
       const from = Math.max(this.#searchFrom, MIN_MEMBER_BYTES - this.#heldBytes);

@@ -30,7 +30,8 @@ interface Explanation {
 const QUOTED_CHARACTERS = 40;
 const MAX_UTF8_BYTES = 4;
 
-const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** What the parser accepts. No two parts match the same digits, so that a long token takes linear time. */
+const DECIMAL = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 const NOT_A_NUMBER = /^[+-]?(nan|inf|infinity|null|none|na|\?)$/i;
 
 /** How files begin that are given instead of libFM text by mistake. Letters stand for themselves, `\x` for bytes. */
@@ -136,7 +137,7 @@ function explainLabel(token: string, found: string): Explanation {
 }
 
 function explainSlot(token: string, found: string): Explanation {
-  const [id, value, ...more] = token.split(":");
+  const [id, value, ...more] = token.split(":", 4);
   const message = `expected "id:value", found ${found}`;
   if (value === undefined) {
     if (/^\d+$/.test(token)) return { message, hint: `every feature needs a value; write "${cut(token)}:1"` };

@@ -1,0 +1,95 @@
+import { readModule } from "./memory.js";
+
+type Address = number;
+
+/** Exports of assembly/kernels/index.ts: every kernel by itself. `desc` is the address of a Desc. */
+export interface TestKernels {
+  heapBase(): Address;
+  pairwiseForward(S: Address, z: Address, desc: Address, features: Address, values: Address, slots: number): number;
+  pairwiseBackward(S: Address, dz: Address, dy: number, Kp: number): void;
+  pairwiseRecordGradient(g: Address, record: Address, desc: Address, from: number, to: number): void;
+  linearForward(desc: Address, features: Address, values: Address, slots: number): number;
+  gatherSlots(slots: Address, desc: Address, features: Address, values: Address): number;
+  knownPairs(out: Address, desc: Address, features: Address): number;
+  productsForward(
+    out: Address,
+    scores: Address,
+    desc: Address,
+    slots: Address,
+    mask: Address,
+    pairs: Address,
+    Pp: number,
+    keepScale: number,
+  ): void;
+  productsBackward(
+    slotGrad: Address,
+    dF: Address,
+    desc: Address,
+    slots: Address,
+    dH: Address,
+    dc: Address,
+    mask: Address,
+    pairs: Address,
+    Pp: number,
+  ): void;
+  attentionForward(logits: Address, H: Address, desc: Address, P: number): void;
+  attentionBackward(db: Address, dh: Address, H: Address, dlogit: Address, desc: Address, P: number): void;
+  softmax(x: Address, P: number): void;
+  softmaxBackward(dT: Address, T: Address, P: number): void;
+  fieldForward(desc: Address): void;
+  fieldBackward(dU: Address, dD: Address, dF: Address, desc: Address): void;
+  matmul(
+    C: Address,
+    A: Address,
+    B: Address,
+    m: number,
+    k: number,
+    n: number,
+    cBytes: number,
+    aBytes: number,
+    bBytes: number,
+  ): void;
+  matmulTransposedA(
+    C: Address,
+    A: Address,
+    B: Address,
+    m: number,
+    k: number,
+    n: number,
+    cBytes: number,
+    aBytes: number,
+    bBytes: number,
+  ): void;
+  ifmBegin(desc: Address): void;
+  ifmRecordGradient(g: Address, desc: Address, from: number, to: number): void;
+  ifmEnd(desc: Address, chunk: Address): void;
+  lossValue(kind: number, yHat: number, label: number): number;
+  lossGradient(kind: number, yHat: number, label: number): number;
+  metricSums(out: Address, desc: Address, low: number, high: number, threshold: number, middle: number): void;
+  dropoutMask(out: Address, key: number, blocks: number, threshold: number): void;
+  dropout(out: Address, x: Address, lanes: number, key: number, threshold: number): void;
+  optimizerStep(desc: Address, theta: Address, gradient: Address, floats: number, l2: number, scale: number): void;
+  optimizerInit(desc: Address, theta: Address, floats: number): void;
+  squaredNorm(theta: Address, gradient: Address, floats: number, l2: number): number;
+  sortOccurrences(desc: Address): void;
+  randomKey(seed: number, stream: number, step: number, row: number): number;
+  randomKeepThreshold(keep: number): number;
+  randomKeepScale(threshold: number): number;
+  mask8Array(out: Address, key: number, blocks: number, threshold: number): void;
+}
+
+/** Pages of the memory that kernels are tested in: 4 MiB. */
+const PAGES = 64;
+
+let module: WebAssembly.Module | undefined;
+
+/** The test module over a memory of its own. */
+export function instantiateTestKernels(): { kernels: TestKernels; memory: WebAssembly.Memory } {
+  module ??= readModule("build/kernels.wasm");
+  const memory = new WebAssembly.Memory({ initial: PAGES, maximum: 65536 });
+  const abort = (): never => {
+    throw new Error("a kernel's assertion failed");
+  };
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, abort } });
+  return { kernels: exports as unknown as TestKernels, memory };
+}
