@@ -4,7 +4,6 @@
  * A kernel that takes a Desc takes its address here. test/support/kernels.ts has the types for TypeScript.
  */
 import { Desc } from "../abi";
-import * as models from "../models/ifm";
 import * as attention from "./attention";
 import * as field from "./field";
 import * as linear from "./linear";
@@ -73,18 +72,6 @@ export function fieldForward(desc: usize): void {
 
 export function fieldBackward(dU: usize, dD: usize, dF: usize, desc: usize): void {
   field.fieldBackward(dU, dD, dF, changetype<Desc>(desc));
-}
-
-export function ifmBegin(desc: usize): void {
-  models.ifmBegin(changetype<Desc>(desc));
-}
-
-export function ifmRecordGradient(g: usize, desc: usize, from: u32, to: u32): void {
-  models.ifmRecordGradient(g, changetype<Desc>(desc), from, to);
-}
-
-export function ifmEnd(desc: usize, chunk: usize): void {
-  models.ifmEnd(changetype<Desc>(desc), chunk);
 }
 
 export function metricSums(out: usize, desc: usize, low: f32, high: f32, threshold: f32, middle: f32): void {

@@ -4,8 +4,8 @@ import { NAN_WORD } from "./memory.js";
 
 export type Data = Float32Array | Float64Array | Uint32Array | Int16Array;
 
-/** `in`: must not change. `out`: full of NaN before the call. `inout`: has values before the call and may change. */
-export type Role = "in" | "out" | "inout";
+/** `in`: must not change. `out`: full of NaN before the call. `inout`, `scratch`: has values before the call and may change. */
+export type Role = "in" | "out" | "inout" | "scratch";
 
 export interface Buffer {
   role: Role;
@@ -14,6 +14,7 @@ export interface Buffer {
 
 export const input = <D extends Data>(data: D) => ({ role: "in", data }) as const;
 export const inOut = <D extends Data>(data: D) => ({ role: "inout", data }) as const;
+export const scratch = <D extends Data>(data: D) => ({ role: "scratch", data }) as const;
 export const output = (floats: number) => ({ role: "out", data: new Float32Array(floats) }) as const;
 export const outputU32 = (words: number) => ({ role: "out", data: new Uint32Array(words) }) as const;
 export const outputI16 = (halves: number) => ({ role: "out", data: new Int16Array(halves) }) as const;

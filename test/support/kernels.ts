@@ -60,9 +60,6 @@ export interface TestKernels {
     aBytes: number,
     bBytes: number,
   ): void;
-  ifmBegin(desc: Address): void;
-  ifmRecordGradient(g: Address, desc: Address, from: number, to: number): void;
-  ifmEnd(desc: Address, chunk: Address): void;
   lossValue(kind: number, yHat: number, label: number): number;
   lossGradient(kind: number, yHat: number, label: number): number;
   metricSums(out: Address, desc: Address, low: number, high: number, threshold: number, middle: number): void;
