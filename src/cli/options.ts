@@ -363,6 +363,16 @@ export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOver
   });
 }
 
+/** An error of the library that names a key of its options, such as `freeze: …`, naming the flag: `--freeze: …`. */
+export function namingFlag(error: unknown): unknown {
+  if (!(error instanceof IfmError) || error.code !== "IFM_USAGE") return error;
+  const [, key, rest] = /^(\w+)(:.*)$/s.exec(error.message) ?? [];
+  const table: Readonly<Record<string, OptionSpec<unknown>>> = { ...TRAIN_OPTIONS, fieldOfSlot: TRAIN_OPTIONS.fields };
+  if (key === undefined || !Object.hasOwn(table, key)) return error;
+  const [flag] = table[key].flags.split(" ");
+  return new IfmError(error.code, flag + rest, { ...(error.hint && { hint: error.hint }), cause: error });
+}
+
 /** FM drops its pooled vector only and takes the last number; the others need both. */
 function keepPair(kind: ModelKind, keep: readonly number[] | undefined): [number, number] | undefined {
   if (keep === undefined) return undefined;

@@ -172,7 +172,8 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
     ...l2.map(([group, weight]) => `λ ${group} ${plain(weight)}`),
     ...(train.clipNorm > 0 ? [`clip ${plain(train.clipNorm)}`] : []),
   ];
-  const patience = train.earlyStop > 0 ? `, or ${train.earlyStop} without improvement` : "";
+  // Without validation rows there is nothing that could stop improving.
+  const patience = train.earlyStop > 0 && files.validation ? `, or ${train.earlyStop} without improvement` : "";
   const rows = (part: "train" | "validation" | "test") => `${count(start.rows[part] ?? 0)} rows`;
   const fields = model.model === "fm" ? "" : `, ${count(model.fields)} fields`;
   const subjects = [
@@ -185,7 +186,7 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
     ["size", `${count(start.parameters)} parameters, ${bytes(start.memoryBytes)} of memory`],
     ["loss", `${model.loss}, ${train.reduction} over the batch`],
     ["updates", rules.join(", ")],
-    ["end", `after ${count(train.epochs)} epochs${patience}`],
+    ["end", `after ${count(train.epochs)} ${train.epochs === 1 ? "epoch" : "epochs"}${patience}`],
     ["seed", String(train.seed)],
   ];
   if (start.init !== undefined) {
@@ -206,9 +207,11 @@ function describeEnd(end: RunEnd, key: "rmse" | "logloss", title: string): strin
   if (end.best === undefined) {
     if (end.output === undefined) lines.push("no epoch was completed; nothing was saved");
   } else {
-    const figures = (["validation", "test"] as const)
-      .filter((part) => end.best?.[part] !== undefined)
-      .map((part) => `, ${part} ${title} ${metric(end.best?.[part]?.[key])}`);
+    const { train, validation, test } = end.best;
+    const measured = validation === undefined ? { training: train, test } : { validation, test };
+    const figures = Object.entries(measured)
+      .filter(([, metrics]) => metrics !== undefined)
+      .map(([name, metrics]) => `, ${name} ${title} ${metric(metrics?.[key])}`);
     // Without validation rows the last epoch is kept, whether it was the best or not.
     lines.push(
       `${end.best.best ? "best" : "last"} epoch: ${end.best.epoch} of ${end.epochs}${reasons[end.reason]}${figures.join("")}`,

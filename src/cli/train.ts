@@ -16,7 +16,7 @@ import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingF
 import { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
 import { JsonReport } from "./json.js";
-import { DEFAULT_MODEL, modelOverrides, type TrainValues, trainOverrides } from "./options.js";
+import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
 import { type Comparison, HumanReport, type RunEnd, SILENT, startWarnings, type TrainReport, warn } from "./report.js";
 
 /** `ifm-wasm train [FILE]`. Returns the exit code. */
@@ -218,7 +218,9 @@ class TrainCommand {
         signal: this.#interrupts.signal,
         onProgress: (progress) => report.progress(progress),
       }),
-    );
+    ).catch((error) => {
+      throw namingFlag(error);
+    });
     try {
       for (const warning of startWarnings(trainer.start, slotsOf(data))) warn(this.#io, warning);
       const { train, validation, test } = this.#files;
