@@ -2,8 +2,8 @@
 //
 //   node tools/test-summary.js REPORT
 //
-// A file that could not be loaded, or whose hooks failed, counts as one failure beside those of its tests. Exit code 1
-// when anything failed, when no test ran, or when there is no report.
+// A file without a failed test that failed all the same (it could not be loaded, a hook threw) counts as one failure.
+// Exit code 1 when anything failed, when no test ran, or when there is no report.
 
 import { readFileSync } from "node:fs";
 

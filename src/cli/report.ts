@@ -43,6 +43,8 @@ export interface TrainReport {
   baseline(comparison: Comparison): void;
   progress(progress: Progress): void;
   epoch(event: EpochEvent): void;
+  /** The user wants the training to end; `end` follows. */
+  interrupted(): void;
   end(end: RunEnd): void;
 }
 
@@ -52,6 +54,7 @@ export const SILENT: TrainReport = {
   baseline() {},
   progress() {},
   epoch() {},
+  interrupted() {},
   end() {},
 };
 
@@ -74,7 +77,7 @@ export class HumanReport implements TrainReport {
   readonly #io: Io;
   readonly #title: string;
   readonly #colors: Colors;
-  readonly #bar: ProgressBar | undefined;
+  #bar: ProgressBar | undefined;
   readonly #epochs: EpochEvent[] = [];
   #kind: ModelKind = "fm";
   #loss: Loss = "squared";
@@ -112,6 +115,12 @@ export class HumanReport implements TrainReport {
     this.#bar?.hide();
     this.#epochs.push(event);
     if (this.#table !== undefined) this.#say(this.#table.row(event));
+  }
+
+  interrupted(): void {
+    this.#bar?.hide();
+    this.#bar = undefined;
+    this.#say("interrupted: saving the best epoch; once more to leave at once");
   }
 
   end(end: RunEnd): void {
@@ -177,11 +186,11 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
   const rows = (part: "train" | "validation" | "test") => `${count(start.rows[part] ?? 0)} rows`;
   const fields = model.model === "fm" ? "" : `, ${count(model.fields)} fields`;
   const subjects = [
-    ["training", `${shortPath(files.train)}, ${rows("train")}, ${count(model.features)} features${fields}`],
+    ["training", `${rows("train")}, ${count(model.features)} features${fields}, ${shortPath(files.train)}`],
     ...(files.validation === undefined
       ? []
-      : [["validation", `${shortPath(files.validation)}, ${rows("validation")}`]]),
-    ...(files.test === undefined ? [] : [["test", `${shortPath(files.test)}, ${rows("test")}`]]),
+      : [["validation", `${rows("validation")}, ${shortPath(files.validation)}`]]),
+    ...(files.test === undefined ? [] : [["test", `${rows("test")}, ${shortPath(files.test)}`]]),
     ["model", shape.join(", ")],
     ["size", `${count(start.parameters)} parameters, ${bytes(start.memoryBytes)} of memory`],
     ["loss", `${model.loss}, ${train.reduction} over the batch`],

@@ -22,19 +22,16 @@ import { type Comparison, HumanReport, type RunEnd, SILENT, startWarnings, type 
 /** `ifm-wasm train [FILE]`. Returns the exit code. */
 export async function train(file: string | undefined, options: TrainValues, io: Io): Promise<number> {
   const files = await trainingFiles(file, options, io.sample);
-  const talks = !options.json && !options.quiet;
-  const interrupts = new Interrupts(io, () => {
-    if (talks) io.err.write("\ninterrupted: saving the best epoch; once more to leave at once\n");
-  });
+  const command = new TrainCommand(files, options, io);
   try {
-    return await new TrainCommand(files, options, io, interrupts, talks).run();
+    return await command.run();
   } finally {
-    interrupts.dispose();
+    command.dispose();
   }
 }
 
 /** What the bundled rows are about. */
-const SAMPLE = "the bundled sample: who earns more than 50,000 dollars a year (UCI Adult, CC BY 4.0)";
+const SAMPLE = "the sample: who earns more than 50,000 dollars a year? (UCI Adult, CC BY 4.0)";
 
 /** A training to be done. */
 interface Run {
@@ -65,15 +62,21 @@ class TrainCommand {
   readonly #talks: boolean;
   readonly #kind: ModelKind;
   readonly #output: string;
+  /** Who shows the training that is under way. */
+  #current: TrainReport = SILENT;
 
-  constructor(files: TrainingFiles, options: TrainValues, io: Io, interrupts: Interrupts, talks: boolean) {
+  constructor(files: TrainingFiles, options: TrainValues, io: Io) {
     this.#files = files;
     this.#options = options;
     this.#io = io;
-    this.#interrupts = interrupts;
-    this.#talks = talks;
+    this.#interrupts = new Interrupts(io, () => this.#current.interrupted());
+    this.#talks = !options.json && !options.quiet;
     this.#kind = options.model ?? DEFAULT_MODEL;
     this.#output = options.output ?? `${this.#kind}.safetensors`;
+  }
+
+  dispose(): void {
+    this.#interrupts.dispose();
   }
 
   async run(): Promise<number> {
@@ -207,6 +210,7 @@ class TrainCommand {
   async #train(data: FitData, run: Run): Promise<Outcome> {
     const { kind, options, report } = run;
     this.#interrupts.training = true;
+    this.#current = report;
     const slots = expectedSlots(run, data.train);
     const trainer = await namingLines(this.#loaded(data), slots, () =>
       createTrainer({
