@@ -322,15 +322,13 @@ export function modelOverrides(kind: ModelKind, options: TrainValues): Partial<M
     temperature: options.temperature,
     temperatureOn: options.temperatureOn,
     loss: options.loss,
+    batchNorm: options.batchNorm,
   });
 }
 
-/** What a trainer is told of the training. */
-export type TrainOverrides = TrainOptions & { batchNorm?: boolean; samplePairs?: number; sampleAfter?: number };
-
 /** What the user said of the training, nothing else. */
-export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOverrides {
-  return given<TrainOverrides>({
+export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOptions {
+  return given<TrainOptions>({
     optimizer: options.optimizer,
     lr: options.lr,
     epochs: options.epochs,
@@ -357,7 +355,6 @@ export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOver
       exact: options.adamExact,
     }),
     ftrl: group<TrainConfig["ftrl"]>({ beta: options.ftrlBeta, l1: options.ftrlL1, l2: options.ftrlL2 }),
-    batchNorm: options.batchNorm,
     samplePairs: options.samplePairs,
     sampleAfter: options.sampleAfter,
   });

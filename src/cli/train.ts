@@ -10,7 +10,6 @@ import { createTrainer, type Trainer } from "../train/trainer.js";
 import type { EpochEvent, FitData } from "../train/types.js";
 import { constantMetrics } from "./baseline.js";
 import { errorColors } from "./colors.js";
-import { type LoadedFile, namingLines } from "./data.js";
 import { EXIT, reportError } from "./exit.js";
 import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
 import { Interrupts } from "./interrupts.js";
@@ -211,18 +210,15 @@ class TrainCommand {
     const { kind, options, report } = run;
     this.#interrupts.training = true;
     this.#current = report;
-    const slots = expectedSlots(run, data.train);
-    const trainer = await namingLines(this.#loaded(data), slots, () =>
-      createTrainer({
-        model: modelOverrides(kind, options),
-        train: trainOverrides(kind, options),
-        data,
-        ...(run.init === undefined ? {} : { init: run.init }),
-        evaluateTrain: options.evaluateTrain === true,
-        signal: this.#interrupts.signal,
-        onProgress: (progress) => report.progress(progress),
-      }),
-    ).catch((error) => {
+    const trainer = await createTrainer({
+      model: modelOverrides(kind, options),
+      train: trainOverrides(kind, options),
+      data,
+      ...(run.init === undefined ? {} : { init: run.init }),
+      evaluateTrain: options.evaluateTrain === true,
+      signal: this.#interrupts.signal,
+      onProgress: (progress) => report.progress(progress),
+    }).catch((error) => {
       throw namingFlag(error);
     });
     try {
@@ -315,25 +311,9 @@ ${errorColors(this.#io).bold("Next")}
     return this.#talks ? new HumanReport(this.#io, title) : SILENT;
   }
 
-  #loaded({ train, validation, test }: FitData): LoadedFile[] {
-    const files = this.#files;
-    return [
-      { file: files.train, data: train },
-      ...(validation && files.validation ? [{ file: files.validation, data: validation }] : []),
-      ...(test && files.test ? [{ file: files.test, data: test }] : []),
-    ];
-  }
-
   #say(text: string): void {
     if (this.#talks) this.#io.err.write(`${text}\n`);
   }
-}
-
-/** Slots that every row must have, as far as it can be told; undefined when any number will do. */
-function expectedSlots({ kind, options, init }: Run, rows: Dataset): number | undefined {
-  if (kind === "fm") return undefined;
-  if (options.fields !== undefined) return options.fields.length;
-  return init === undefined || init.config.model === "fm" ? rows.maxSlots : init.config.fieldOfSlot.length;
 }
 
 function slotsOf({ train, validation, test }: FitData): Partial<Record<"train" | "validation" | "test", number>> {

@@ -31,7 +31,8 @@ export class Arena {
   memory(what: string): WebAssembly.Memory {
     const need = `${what} needs ${formatBytes(this.#end)}`;
     const hint = "fewer factors, a smaller batch or an optimizer with less state (sgd, adagrad) need less";
-    if (this.#end > LIMIT) throw new IfmError("IFM_MEMORY", `${need}, expected at most ${formatBytes(LIMIT)}`, { hint });
+    if (this.#end > LIMIT)
+      throw new IfmError("IFM_MEMORY", `${need}, expected at most ${formatBytes(LIMIT)}`, { hint });
     try {
       return new WebAssembly.Memory({ initial: Math.ceil(this.#end / PAGE), maximum: 65536 });
     } catch (cause) {

@@ -1,6 +1,6 @@
 import type { ModelConfig, TrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
-import { IfmError } from "../errors.js";
+import { type ErrorPlace, IfmError } from "../errors.js";
 import { type Layout, layoutOf, pairsOf, type TensorSpec } from "../model/layout.js";
 import { ACTIVATION, DESC_BYTES, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "./abi.js";
 import { Arena } from "./arena.js";
@@ -78,7 +78,12 @@ export class Session {
    * @param slots    slots of the longest row that will be scored (FM; other models know theirs)
    * @throws IfmError IFM_MEMORY
    */
-  constructor(module: WebAssembly.Module, config: ModelConfig, slots: number, training?: { config: TrainConfig; data: Dataset }) {
+  constructor(
+    module: WebAssembly.Module,
+    config: ModelConfig,
+    slots: number,
+    training?: { config: TrainConfig; data: Dataset },
+  ) {
     this.config = config;
     const layout = layoutOf(config);
     this.layout = layout;
@@ -368,7 +373,14 @@ export class Session {
    *
    * @returns the loss summed over the rows, before regularisation
    */
-  trainBatch(batch: { first: number; count: number; step: number; dyScale: number; correction1: number; correction2: number }): number {
+  trainBatch(batch: {
+    first: number;
+    count: number;
+    step: number;
+    dyScale: number;
+    correction1: number;
+    correction2: number;
+  }): number {
     this.#desc.set(batch);
     return this.kernels.trainBatch(this.#desc.address, this.#scratch);
   }
@@ -433,7 +445,9 @@ export class Session {
   checkSlots(data: Dataset): void {
     if (this.config.model === "fm") {
       if (data.maxSlots <= this.#staging.slots) return;
-      throw new IfmError("IFM_DATA", `a row has ${data.maxSlots} slots, expected at most ${this.#staging.slots}`, { file: data.name });
+      throw new IfmError("IFM_DATA", `a row has ${data.maxSlots} slots, expected at most ${this.#staging.slots}`, {
+        file: data.name,
+      });
     }
     checkFixedSlots(data, this.config.fieldOfSlot.length, this.config.model);
   }
@@ -451,9 +465,14 @@ export function checkFixedSlots(data: Dataset, slots: number, model: string): vo
   const row = firstRowWithout(data, slots);
   const found = data.rowPtr[row + 1]! - data.rowPtr[row]!;
   throw new IfmError("IFM_DATA", `row ${row + 1} has ${found} slots, ${model} needs ${slots} in every row`, {
-    file: data.name,
+    ...placeOf(data, row),
     hint: "one slot a field, in the same order in every row; fm takes rows of any length",
   });
+}
+
+/** Where a row of a data set stands. */
+export function placeOf({ name, lineOf }: Dataset, row: number): ErrorPlace {
+  return { file: name, ...(lineOf ? { line: lineOf(row) } : {}) };
 }
 
 function firstRowWithout(data: Dataset, slots: number): number {

@@ -71,13 +71,13 @@ const WRITTEN_FIRST = [
 ] as const;
 
 /** Buffers of the memory, and the gaps between those of the scratch. */
-function placesOf(): { takes: Take[]; scratch: Take; gaps: Take[] } {
+function placesOf({ desc }: TestSession): { takes: Take[]; scratch: Take; gaps: Take[] } {
   const [main, scratch] = arenas.slice(-2) as [{ takes: Take[] }, { takes: Take[] }];
   const [base, ...parts] = scratch.takes;
+  // A Session takes the scratch behind the list of pairs.
+  const block = main.takes[main.takes.findIndex(({ address }) => address === desc.get("pairs")) + 1]!;
   const last = parts.at(-1)!;
-  const length = Math.ceil((last.address + last.bytes) / 64) * 64 - base!.address;
-  const block = main.takes.find(({ bytes }) => bytes === length);
-  if (!block) throw new Error("the scratch is not where it was");
+  expect(block.bytes).toBe(Math.ceil((last.address + last.bytes) / 64) * 64 - base!.address);
   const inBlock = scratch.takes.map(({ address, bytes }) => ({
     address: address - base!.address + block.address,
     bytes,
@@ -89,15 +89,17 @@ function placesOf(): { takes: Take[]; scratch: Take; gaps: Take[] } {
   return { takes: main.takes, scratch: block, gaps };
 }
 
-function before({ session, desc }: TestSession): void {
-  const { takes, scratch } = placesOf();
+function before(test: TestSession): void {
+  const { session, desc } = test;
+  const { takes, scratch } = placesOf(test);
   const words = new Uint32Array(session.memory.buffer);
   const dirty = [scratch, ...WRITTEN_FIRST.map((field) => takes.find(({ address }) => address === desc.get(field)))];
   for (const take of dirty) if (take) words.fill(NAN_WORD, take.address / 4, (take.address + take.bytes) / 4);
 }
 
-function after({ session, desc }: TestSession, what: string): void {
-  const { takes, gaps } = placesOf();
+function after(test: TestSession, what: string): void {
+  const { session, desc } = test;
+  const { takes, gaps } = placesOf(test);
   const words = new Uint32Array(session.memory.buffer);
   const expectNaN = (from: number, to: number, where: string) => {
     for (let word = Math.ceil(from / 4); word < Math.floor(to / 4); word++) {
