@@ -1,0 +1,45 @@
+import { instantiateSync } from "@assemblyscript/loader";
+import { IfmError } from "../errors.js";
+import { ABI_VERSION, DESC_BYTES } from "./abi.js";
+
+/** Exports of assembly/index.ts. Addresses and sizes are u32; negative numbers never come back. */
+export interface Kernels {
+  abiVersion(): number;
+  descBytes(): number;
+  heapBase(): number;
+  fillNormal(out: number, rows: number, cols: number, strideFloats: number, key: number, std: number): void;
+  keepThreshold(keep: number): number;
+  key(seed: number, stream: number, step: number, row: number): number;
+  shuffle(order: number, n: number, key: number): void;
+  initState(desc: number, theta: number, floats: number): void;
+  trainBatch(desc: number, scratch: number): number;
+  predictBatch(desc: number, scratch: number): void;
+  batchBegin(desc: number): void;
+  trainChunk(desc: number, chunk: number, scratch: number): void;
+  batchReduce(desc: number): number;
+  batchClip(desc: number): number;
+  updateDense(desc: number, scale: number): void;
+  updateRecords(desc: number, from: number, to: number, scale: number): void;
+  updateUntouched(desc: number, from: number, to: number): void;
+  metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
+}
+
+/** First address that is handed out; the module's own constants lie below. */
+export const HEAP_BASE = 16384;
+
+/**
+ * Instantiates the kernels over a memory of our own.
+ *
+ * @throws IfmError IFM_WASM when the module is of another version than this code
+ */
+export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  const { exports } = instantiateSync(module, { env: { memory } });
+  const kernels = exports as unknown as Kernels;
+  const found = typeof kernels.abiVersion === "function" ? kernels.abiVersion() : "none";
+  if (found !== ABI_VERSION || kernels.descBytes() !== DESC_BYTES || kernels.heapBase() > HEAP_BASE) {
+    throw new IfmError("IFM_WASM", `kernels: expected ABI version ${ABI_VERSION}, found ${found}`, {
+      hint: "the .wasm file and the JavaScript must come from the same version of ifm-wasm",
+    });
+  }
+  return kernels;
+}
