@@ -1,7 +1,7 @@
 import { defineConfig } from "rolldown";
 
-// Everything is bundled, so that users install no dependency. What the two entries share goes into chunks beside them:
-// files of the package are found relative to import.meta.url, one folder up.
+// Everything is bundled, so that users install no dependency. What both entries use goes into chunks beside them: the
+// code finds files of the package relative to its own, one folder up.
 export default defineConfig({
   input: { node: "src/node.ts", cli: "src/cli.ts" },
   platform: "node",
@@ -11,6 +11,7 @@ export default defineConfig({
     format: "esm",
     entryFileNames: "[name].js",
     chunkFileNames: "[name].js",
-    comments: { legal: true, annotation: true, jsdoc: true },
+    codeSplitting: { groups: [{ name: "library", minShareCount: 2 }] },
+    comments: { legal: true, annotation: true, jsdoc: false },
   },
 });

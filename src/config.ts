@@ -80,6 +80,9 @@ export interface TrainConfig {
 /** Seed of a run that names none. */
 export const DEFAULT_SEED = 2019;
 
+/** Kinds of model, simplest first. */
+export const MODELS = ["fm", "afm", "ifm", "inn", "deepifm"] as const satisfies ModelKind[];
+
 /** Model options that nobody named. Features, fields and the fields of the slots come from the data. */
 export function defaultModel(model: ModelKind): Omit<ModelConfig, "features" | "fields" | "fieldOfSlot"> {
   const deep = model === "deepifm";
@@ -135,7 +138,7 @@ const MAX_SLOTS = 1024;
  */
 export function validateModelConfig(given: Record<string, unknown>, fail: Fail = usage): ModelConfig {
   const check = checker(fail);
-  const model = check.oneOf("model", given.model, ["fm", "afm", "ifm", "inn", "deepifm"] as const);
+  const model = check.oneOf("model", given.model, MODELS);
   const config = { ...defaultModel(model), ...withoutUndefined(given) } as Record<string, unknown>;
   const features = check.integer("features", config.features, 1, MAX_SIZE);
   let fieldOfSlot =

@@ -1,5 +1,18 @@
 /** Array wrappers of ../math and ../random for the tests. Not part of the shipped module. */
-import { exp1, exp4, exp64, expNegative4, log1p1, log1p4, log1p64, log64, sigmoid1, sigmoid4, tanh1, tanh4 } from "../math";
+import {
+  exp1,
+  exp4,
+  exp64,
+  expNegative4,
+  log1p1,
+  log1p4,
+  log1p64,
+  log64,
+  sigmoid1,
+  sigmoid4,
+  tanh1,
+  tanh4,
+} from "../math";
 import {
   fillNormal,
   hash32,

@@ -12,7 +12,7 @@ export async function evaluate(modelFile: string, file: string, options: JsonVal
   refuseSecondStdin([modelFile, file]);
   const model = await Model.load(modelFile);
   try {
-    const metrics = await scoringData(model, file, io, (data) => model.evaluate(data));
+    const metrics = model.evaluate(await scoringData(model, file, io));
     if (options.json) {
       io.out.write(jsonLine(metrics));
     } else {

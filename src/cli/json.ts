@@ -43,6 +43,8 @@ export class JsonReport implements TrainReport {
 
   progress(): void {}
 
+  interrupted(): void {}
+
   epoch(event: EpochEvent): void {
     this.#write(event);
   }

@@ -322,15 +322,13 @@ export function modelOverrides(kind: ModelKind, options: TrainValues): Partial<M
     temperature: options.temperature,
     temperatureOn: options.temperatureOn,
     loss: options.loss,
+    batchNorm: options.batchNorm,
   });
 }
 
-/** What a trainer is told of the training. */
-export type TrainOverrides = TrainOptions & { batchNorm?: boolean; samplePairs?: number; sampleAfter?: number };
-
 /** What the user said of the training, nothing else. */
-export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOverrides {
-  return given<TrainOverrides>({
+export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOptions {
+  return given<TrainOptions>({
     optimizer: options.optimizer,
     lr: options.lr,
     epochs: options.epochs,
@@ -357,10 +355,19 @@ export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOver
       exact: options.adamExact,
     }),
     ftrl: group<TrainConfig["ftrl"]>({ beta: options.ftrlBeta, l1: options.ftrlL1, l2: options.ftrlL2 }),
-    batchNorm: options.batchNorm,
     samplePairs: options.samplePairs,
     sampleAfter: options.sampleAfter,
   });
+}
+
+/** An error of the library that names a key of its options, such as `freeze: …`, naming the flag: `--freeze: …`. */
+export function namingFlag(error: unknown): unknown {
+  if (!(error instanceof IfmError) || error.code !== "IFM_USAGE") return error;
+  const [, key, rest] = /^(\w+)(:.*)$/s.exec(error.message) ?? [];
+  const table: Readonly<Record<string, OptionSpec<unknown>>> = { ...TRAIN_OPTIONS, fieldOfSlot: TRAIN_OPTIONS.fields };
+  if (key === undefined || !Object.hasOwn(table, key)) return error;
+  const [flag] = table[key].flags.split(" ");
+  return new IfmError(error.code, flag + rest, { ...(error.hint && { hint: error.hint }), cause: error });
 }
 
 /** FM drops its pooled vector only and takes the last number; the others need both. */

@@ -22,9 +22,8 @@ export async function predict(modelFile: string, file: string, options: PredictV
   const model = await Model.load(modelFile);
   try {
     if (options.clip) needLabelRange(model, modelFile);
-    const scores = await scoringData(model, file, io, (data) =>
-      model.predict(data, { link: options.link ?? "identity", clip: options.clip === true }),
-    );
+    const data = await scoringData(model, file, io);
+    const scores = model.predict(data, { link: options.link ?? "identity", clip: options.clip === true });
     if (output === undefined) {
       for (const text of lines(scores)) {
         if (io.out.closed) break;

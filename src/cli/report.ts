@@ -43,6 +43,8 @@ export interface TrainReport {
   baseline(comparison: Comparison): void;
   progress(progress: Progress): void;
   epoch(event: EpochEvent): void;
+  /** The user wants the training to end; `end` follows. */
+  interrupted(): void;
   end(end: RunEnd): void;
 }
 
@@ -52,6 +54,7 @@ export const SILENT: TrainReport = {
   baseline() {},
   progress() {},
   epoch() {},
+  interrupted() {},
   end() {},
 };
 
@@ -74,7 +77,7 @@ export class HumanReport implements TrainReport {
   readonly #io: Io;
   readonly #title: string;
   readonly #colors: Colors;
-  readonly #bar: ProgressBar | undefined;
+  #bar: ProgressBar | undefined;
   readonly #epochs: EpochEvent[] = [];
   #kind: ModelKind = "fm";
   #loss: Loss = "squared";
@@ -112,6 +115,12 @@ export class HumanReport implements TrainReport {
     this.#bar?.hide();
     this.#epochs.push(event);
     if (this.#table !== undefined) this.#say(this.#table.row(event));
+  }
+
+  interrupted(): void {
+    this.#bar?.hide();
+    this.#bar = undefined;
+    this.#say("interrupted: saving the best epoch; once more to leave at once");
   }
 
   end(end: RunEnd): void {
@@ -172,20 +181,21 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
     ...l2.map(([group, weight]) => `λ ${group} ${plain(weight)}`),
     ...(train.clipNorm > 0 ? [`clip ${plain(train.clipNorm)}`] : []),
   ];
-  const patience = train.earlyStop > 0 ? `, or ${train.earlyStop} without improvement` : "";
+  // Without validation rows there is nothing that could stop improving.
+  const patience = train.earlyStop > 0 && files.validation ? `, or ${train.earlyStop} without improvement` : "";
   const rows = (part: "train" | "validation" | "test") => `${count(start.rows[part] ?? 0)} rows`;
   const fields = model.model === "fm" ? "" : `, ${count(model.fields)} fields`;
   const subjects = [
-    ["training", `${shortPath(files.train)}, ${rows("train")}, ${count(model.features)} features${fields}`],
+    ["training", `${rows("train")}, ${count(model.features)} features${fields}, ${shortPath(files.train)}`],
     ...(files.validation === undefined
       ? []
-      : [["validation", `${shortPath(files.validation)}, ${rows("validation")}`]]),
-    ...(files.test === undefined ? [] : [["test", `${shortPath(files.test)}, ${rows("test")}`]]),
+      : [["validation", `${rows("validation")}, ${shortPath(files.validation)}`]]),
+    ...(files.test === undefined ? [] : [["test", `${rows("test")}, ${shortPath(files.test)}`]]),
     ["model", shape.join(", ")],
     ["size", `${count(start.parameters)} parameters, ${bytes(start.memoryBytes)} of memory`],
     ["loss", `${model.loss}, ${train.reduction} over the batch`],
     ["updates", rules.join(", ")],
-    ["end", `after ${count(train.epochs)} epochs${patience}`],
+    ["end", `after ${count(train.epochs)} ${train.epochs === 1 ? "epoch" : "epochs"}${patience}`],
     ["seed", String(train.seed)],
   ];
   if (start.init !== undefined) {
@@ -206,9 +216,11 @@ function describeEnd(end: RunEnd, key: "rmse" | "logloss", title: string): strin
   if (end.best === undefined) {
     if (end.output === undefined) lines.push("no epoch was completed; nothing was saved");
   } else {
-    const figures = (["validation", "test"] as const)
-      .filter((part) => end.best?.[part] !== undefined)
-      .map((part) => `, ${part} ${title} ${metric(end.best?.[part]?.[key])}`);
+    const { train, validation, test } = end.best;
+    const measured = validation === undefined ? { training: train, test } : { validation, test };
+    const figures = Object.entries(measured)
+      .filter(([, metrics]) => metrics !== undefined)
+      .map(([name, metrics]) => `, ${name} ${title} ${metric(metrics?.[key])}`);
     // Without validation rows the last epoch is kept, whether it was the best or not.
     lines.push(
       `${end.best.best ? "best" : "last"} epoch: ${end.best.epoch} of ${end.epochs}${reasons[end.reason]}${figures.join("")}`,

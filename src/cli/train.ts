@@ -10,31 +10,27 @@ import { createTrainer, type Trainer } from "../train/trainer.js";
 import type { EpochEvent, FitData } from "../train/types.js";
 import { constantMetrics } from "./baseline.js";
 import { errorColors } from "./colors.js";
-import { type LoadedFile, namingLines } from "./data.js";
 import { EXIT, reportError } from "./exit.js";
 import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
 import { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
 import { JsonReport } from "./json.js";
-import { DEFAULT_MODEL, modelOverrides, type TrainValues, trainOverrides } from "./options.js";
+import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
 import { type Comparison, HumanReport, type RunEnd, SILENT, startWarnings, type TrainReport, warn } from "./report.js";
 
 /** `ifm-wasm train [FILE]`. Returns the exit code. */
 export async function train(file: string | undefined, options: TrainValues, io: Io): Promise<number> {
   const files = await trainingFiles(file, options, io.sample);
-  const talks = !options.json && !options.quiet;
-  const interrupts = new Interrupts(io, () => {
-    if (talks) io.err.write("\ninterrupted: saving the best epoch; once more to leave at once\n");
-  });
+  const command = new TrainCommand(files, options, io);
   try {
-    return await new TrainCommand(files, options, io, interrupts, talks).run();
+    return await command.run();
   } finally {
-    interrupts.dispose();
+    command.dispose();
   }
 }
 
 /** What the bundled rows are about. */
-const SAMPLE = "the bundled sample: who earns more than 50,000 dollars a year (UCI Adult, CC BY 4.0)";
+const SAMPLE = "the sample: who earns more than 50,000 dollars a year? (UCI Adult, CC BY 4.0)";
 
 /** A training to be done. */
 interface Run {
@@ -65,15 +61,21 @@ class TrainCommand {
   readonly #talks: boolean;
   readonly #kind: ModelKind;
   readonly #output: string;
+  /** Who shows the training that is under way. */
+  #current: TrainReport = SILENT;
 
-  constructor(files: TrainingFiles, options: TrainValues, io: Io, interrupts: Interrupts, talks: boolean) {
+  constructor(files: TrainingFiles, options: TrainValues, io: Io) {
     this.#files = files;
     this.#options = options;
     this.#io = io;
-    this.#interrupts = interrupts;
-    this.#talks = talks;
+    this.#interrupts = new Interrupts(io, () => this.#current.interrupted());
+    this.#talks = !options.json && !options.quiet;
     this.#kind = options.model ?? DEFAULT_MODEL;
     this.#output = options.output ?? `${this.#kind}.safetensors`;
+  }
+
+  dispose(): void {
+    this.#interrupts.dispose();
   }
 
   async run(): Promise<number> {
@@ -207,18 +209,18 @@ class TrainCommand {
   async #train(data: FitData, run: Run): Promise<Outcome> {
     const { kind, options, report } = run;
     this.#interrupts.training = true;
-    const slots = expectedSlots(run, data.train);
-    const trainer = await namingLines(this.#loaded(data), slots, () =>
-      createTrainer({
-        model: modelOverrides(kind, options),
-        train: trainOverrides(kind, options),
-        data,
-        ...(run.init === undefined ? {} : { init: run.init }),
-        evaluateTrain: options.evaluateTrain === true,
-        signal: this.#interrupts.signal,
-        onProgress: (progress) => report.progress(progress),
-      }),
-    );
+    this.#current = report;
+    const trainer = await createTrainer({
+      model: modelOverrides(kind, options),
+      train: trainOverrides(kind, options),
+      data,
+      ...(run.init === undefined ? {} : { init: run.init }),
+      evaluateTrain: options.evaluateTrain === true,
+      signal: this.#interrupts.signal,
+      onProgress: (progress) => report.progress(progress),
+    }).catch((error) => {
+      throw namingFlag(error);
+    });
     try {
       for (const warning of startWarnings(trainer.start, slotsOf(data))) warn(this.#io, warning);
       const { train, validation, test } = this.#files;
@@ -309,25 +311,9 @@ ${errorColors(this.#io).bold("Next")}
     return this.#talks ? new HumanReport(this.#io, title) : SILENT;
   }
 
-  #loaded({ train, validation, test }: FitData): LoadedFile[] {
-    const files = this.#files;
-    return [
-      { file: files.train, data: train },
-      ...(validation && files.validation ? [{ file: files.validation, data: validation }] : []),
-      ...(test && files.test ? [{ file: files.test, data: test }] : []),
-    ];
-  }
-
   #say(text: string): void {
     if (this.#talks) this.#io.err.write(`${text}\n`);
   }
-}
-
-/** Slots that every row must have, as far as it can be told; undefined when any number will do. */
-function expectedSlots({ kind, options, init }: Run, rows: Dataset): number | undefined {
-  if (kind === "fm") return undefined;
-  if (options.fields !== undefined) return options.fields.length;
-  return init === undefined || init.config.model === "fm" ? rows.maxSlots : init.config.fieldOfSlot.length;
 }
 
 function slotsOf({ train, validation, test }: FitData): Partial<Record<"train" | "validation" | "test", number>> {

@@ -23,4 +23,6 @@ export interface Dataset {
   /** Smallest and largest label. */
   readonly labelMin: number;
   readonly labelMax: number;
+  /** Line of the file, from 1, that row r (from 0) stood on; absent when the rows came from no file. */
+  readonly lineOf?: (row: number) => number;
 }

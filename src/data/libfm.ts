@@ -164,14 +164,7 @@ export class LibfmParser {
   /** Line of the file, from 1, that row `row` (from 0) stood on. */
   lineOf(row: number): number {
     if (!(row >= 0 && row < this.rows)) throw new RangeError(`row ${row} is not among the ${this.rows} rows read`);
-    let low = 0;
-    let high = this.#shiftRows.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if (this.#shiftRows[middle] <= row) low = middle;
-      else high = middle - 1;
-    }
-    return row + this.#shifts[low];
+    return lineOf(row, this.#shiftRows, this.#shifts);
   }
 
   /**
@@ -509,8 +502,11 @@ export class LibfmParser {
       rowPtr.set(part.ends.subarray(0, part.labels.length), at + 1);
       at += part.labels.length;
     }
+    // Not `this.lineOf`: that would keep the parser, and with it a second copy of the rows.
+    const [shiftRows, shifts] = [this.#shiftRows, this.#shifts];
     return {
       name: this.#name,
+      lineOf: (row) => lineOf(row, shiftRows, shifts),
       rows,
       labels,
       rowPtr,
@@ -617,4 +613,16 @@ export async function pushAll(source: LibfmSource, parser: LibfmParser): Promise
   if (typeof source === "string") parser.push(new TextEncoder().encode(source));
   else if (source instanceof Uint8Array) parser.push(source);
   else for await (const chunk of "getReader" in source ? iterate(source) : source) parser.push(chunk);
+}
+
+/** Line of a row: rows from `shiftRows[i]` on stand `shifts[i]` lines further down than their number. */
+function lineOf(row: number, shiftRows: readonly number[], shifts: readonly number[]): number {
+  let low = 0;
+  let high = shiftRows.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if (shiftRows[middle] <= row) low = middle;
+    else high = middle - 1;
+  }
+  return row + shifts[low];
 }

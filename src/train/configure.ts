@@ -3,7 +3,7 @@ import type { Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { layoutOf } from "../model/layout.js";
 import type { Model } from "../model/model.js";
-import { checkFixedSlots, type Session } from "../wasm/session.js";
+import { checkFixedSlots, placeOf, type Session } from "../wasm/session.js";
 import type { InitReport } from "./types.js";
 
 /** Sizes that make tensors of two kinds of model fit each other, so that they are taken over with the weights. */
@@ -40,11 +40,18 @@ export function configureModel(said: Partial<ModelConfig>, data: Dataset, init: 
   given.model = model;
   given.features ??= Math.max(1, data.featureCount);
   if (model !== "fm") {
-    given.fieldOfSlot ??= Array.from({ length: data.maxSlots }, (_, slot) => slot);
+    given.fieldOfSlot ??= Array.from({ length: commonestSlots(data) }, (_, slot) => slot);
     const slots = given.fieldOfSlot;
     if (Array.isArray(slots)) checkFixedSlots(data, slots.length, model);
   }
   return validateModelConfig(given);
+}
+
+/** How many slots most rows have: a row with another number is the odd one out, also where it is the longest. */
+function commonestSlots(data: Dataset): number {
+  const rowsWith = new Uint32Array(data.maxSlots + 1);
+  for (let r = 0; r < data.rows; r++) rowsWith[data.rowPtr[r + 1]! - data.rowPtr[r]!]!++;
+  return rowsWith.indexOf(rowsWith.reduce((most, rows) => Math.max(most, rows), 0));
 }
 
 /**
@@ -58,7 +65,7 @@ export function checkLabels(config: ModelConfig, data: Dataset): void {
   const row = data.labels.findIndex((label) => label !== 1 && label !== low);
   if (row === -1) return;
   throw new IfmError("IFM_DATA", `row ${row + 1}: expected a label ${low} or 1, found ${data.labels[row]}`, {
-    file: data.name,
+    ...placeOf(data, row),
     hint: "the logistic loss needs two labels, 0 and 1 or -1 and 1; use --loss squared for other numbers",
   });
 }

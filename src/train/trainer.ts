@@ -253,6 +253,8 @@ class Pass {
   readonly #roc: RocScores | undefined;
   readonly #labels: Float32Array;
   #step = 0;
+  /** When the event loop last had its turn; epochs may be shorter than a breath. */
+  #breath = performance.now();
   /** β₁^t and β₂^t, by multiplication: Math.pow may differ between engines. */
   #beta1 = 1;
   #beta2 = 1;
@@ -281,7 +283,6 @@ class Pass {
     let loss = 0;
     let paused = 0; // not counted as training: progress, metrics, other turns of the event loop
     const started = performance.now();
-    let breath = started;
     for (let first = 0, batch = 1; first < rows; first += batchSize, batch++) {
       const count = Math.min(batchSize, rows - first);
       this.#beta1 *= adam.beta1;
@@ -305,7 +306,7 @@ class Pass {
         session.batchLabels(first, count, labels);
         this.#roc.add(session.batchScores(count), labels);
       }
-      if (pause - breath > BREATH) {
+      if (pause - this.#breath > BREATH) {
         const seconds = (pause - started - paused) / 1000;
         onProgress?.({
           phase: "train",
@@ -316,7 +317,7 @@ class Pass {
           rowsPerSecond: (first + count) / seconds,
         });
         await breathe();
-        breath = performance.now();
+        this.#breath = performance.now();
         if (signal?.aborted) {
           this.#roc?.take();
           return "aborted";

@@ -1,6 +1,6 @@
 import type { ModelConfig, TrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
-import { IfmError } from "../errors.js";
+import { type ErrorPlace, IfmError } from "../errors.js";
 import { type Layout, layoutOf, pairsOf, type TensorSpec } from "../model/layout.js";
 import { ACTIVATION, DESC_BYTES, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "./abi.js";
 import { Arena } from "./arena.js";
@@ -552,9 +552,14 @@ export function checkFixedSlots(data: Dataset, slots: number, model: string): vo
   const row = firstRowWithout(data, slots);
   const found = data.rowPtr[row + 1]! - data.rowPtr[row]!;
   throw new IfmError("IFM_DATA", `row ${row + 1} has ${found} slots, ${model} needs ${slots} in every row`, {
-    file: data.name,
+    ...placeOf(data, row),
     hint: "one slot a field, in the same order in every row; fm takes rows of any length",
   });
+}
+
+/** Where a row of a data set stands. */
+export function placeOf({ name, lineOf }: Dataset, row: number): ErrorPlace {
+  return { file: name, ...(lineOf ? { line: lineOf(row) } : {}) };
 }
 
 function firstRowWithout(data: Dataset, slots: number): number {

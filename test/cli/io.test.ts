@@ -77,6 +77,7 @@ describe("interrupts", () => {
   });
 
   it("stop a training at the first, the process at the second", () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
     const io = testIo();
     const onFirst = vi.fn();
     const interrupts = new Interrupts(io, onFirst);
@@ -85,9 +86,15 @@ describe("interrupts", () => {
     expect(interrupts.signal.aborted).toBe(true);
     expect(onFirst).toHaveBeenCalledOnce();
     expect(io.exits).toEqual([]);
+    // The same Ctrl-C once more, by way of npx.
+    vi.advanceTimersByTime(100);
+    io.interrupt();
+    expect(io.exits).toEqual([]);
+    vi.advanceTimersByTime(1000);
     io.interrupt();
     expect(io.exits).toEqual([130]);
     expect(onFirst).toHaveBeenCalledOnce();
+    vi.useRealTimers();
   });
 
   it("are left to others after the end", () => {

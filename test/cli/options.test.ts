@@ -4,12 +4,14 @@ import {
   describeOption,
   JSON_OPTION,
   modelOverrides,
+  namingFlag,
   type OptionSpec,
   PREDICT_OPTIONS,
   TRAIN_OPTIONS,
   trainOverrides,
 } from "../../src/cli/options.js";
 import { defaultModel, defaultTrain } from "../../src/config.js";
+import { IfmError } from "../../src/errors.js";
 
 const tables: Record<string, Readonly<Record<string, OptionSpec<unknown>>>> = {
   TRAIN_OPTIONS,
@@ -100,5 +102,26 @@ describe("what a trainer is told", () => {
     expect(trainOverrides("fm", { keep: [0.9, 0.3] }).keep).toEqual([0.9, 0.3]);
     expect(trainOverrides("ifm", { keep: [0.9, 0.3] }).keep).toEqual([0.9, 0.3]);
     expect(() => trainOverrides("ifm", { keep: [0.9] })).toThrow('--keep: expected two numbers for ifm, got "0.9"');
+  });
+});
+
+describe("an error of the library", () => {
+  it.each([
+    ['freeze: ifm has no tensor "x"', '--freeze: ifm has no tensor "x"'],
+    ["batchSize: expected a whole number", "--batch-size: expected a whole number"],
+    ["fieldOfSlot: expected at most 1024 slots", "--fields: expected at most 1024 slots"],
+    ["trainer: used after dispose()", "trainer: used after dispose()"],
+    ["toString: odd", "toString: odd"],
+  ])("names the flag of the option that it names: %s", (message, ours) => {
+    expect(namingFlag(new IfmError("IFM_USAGE", message, { hint: "do it" }))).toMatchObject({
+      code: "IFM_USAGE",
+      message: ours,
+      hint: "do it",
+    });
+  });
+
+  it("is left alone when it is about something else", () => {
+    const error = new IfmError("IFM_DATA", "freeze: no");
+    expect(namingFlag(error)).toBe(error);
   });
 });

@@ -102,6 +102,7 @@ describe("a training for people", () => {
     report.start(startEvent(), { train: "rows.libfm", validation: "more.libfm", init: "fm.safetensors" });
     report.progress({ phase: "train", epoch: 1, epochs: 3, rows: 5, totalRows: 10, rowsPerSecond: 100 });
     for (const number of [1, 2, 3]) report.epoch(epoch(number));
+    report.interrupted();
     report.baseline({ rows: 4000, constant: { rows: 4000, rmse: 0.9, mae: 0.5, auc: 0.5 }, fm: epoch(2).train });
     report.end({
       reason: "early-stop",
@@ -115,9 +116,10 @@ describe("a training for people", () => {
     expect(io.stdout()).toBe("");
     expect(text).not.toContain("\x1b");
     expect(text).toContain("ifm, Interaction-aware FM");
-    expect(text).toMatch(/training +rows\.libfm, 28,561 rows, 153 features, 12 fields/);
+    expect(text).toMatch(/training +28,561 rows, 153 features, 12 fields, rows\.libfm/);
     expect(text).toMatch(/seed +2019/);
     expect(text).toMatch(/start from +fm\.safetensors: bias/);
+    expect(text).toContain("interrupted: saving the best epoch");
     expect(text).toContain("best epoch: 3 of 8, then no improvement, validation RMSE 0.3000, test RMSE 0.3000");
     expect(text).toContain("saved ifm.safetensors, 13.4 kB, after 1 min 03 s");
     expect(text).toMatch(/always the same guess +0\.9000 +0\.5000\n +fm +0\.4500 +0\.5200\n +ifm +0\.3000 +0\.5300/);

@@ -1,6 +1,6 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -10,6 +10,16 @@ import { type Io, Sink } from "../../src/cli/io.js";
 /** A folder of the repository. */
 export function inRepository(path: string): string {
   return fileURLToPath(new URL(`../../${path}`, import.meta.url));
+}
+
+/** Bundles the command if a source is newer than what is there: a test of an old bundle proves nothing. */
+export function buildCommand(): void {
+  const timeOf = (file: string) => statSync(inRepository(file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = readdirSync(inRepository("src"), { recursive: true, encoding: "utf8" });
+  const newest = Math.max(timeOf("rolldown.config.js"), ...sources.map((file) => timeOf(`src/${file}`)));
+  if (timeOf("dist/cli.js") >= newest) return;
+  const rolldown = inRepository("node_modules/rolldown/bin/cli.mjs");
+  execFileSync(process.execPath, [rolldown, "-c", "rolldown.config.js"], { cwd: inRepository(".") });
 }
 
 /** A folder for the files of one test, removed at the end of the process at the latest. */
@@ -128,13 +138,6 @@ export function rowsText(rows: number, fields = 4, perField = 5): string {
     const label = (picks[0] + picks[1]) % 2 === 0 ? 1 : -1;
     return `${label} ${picks.map((pick, field) => `${field * perField + pick}:1`).join(" ")}\n`;
   }).join("");
-}
-
-/** Names of the golden cases of these kinds of model that have a training step. */
-export function goldenFolder(name: string): string {
-  const folder = inRepository(`test/fixtures/golden/${name}`);
-  if (!existsSync(folder)) throw new Error(`there is no golden case ${name}`);
-  return folder;
 }
 
 /** The numbers of a safetensors file by tensor; its own reader, so that it can disagree with the package's. */

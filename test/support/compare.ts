@@ -53,7 +53,9 @@ export function assertClose(what: string, actual: ArrayLike<number>, expected: E
     const ratio = Number.isFinite(off) ? off / allowed : Number.POSITIVE_INFINITY;
     if (!(ratio <= worst.ratio)) worst = { ratio, at: i };
     if (lines.length < SHOWN) {
-      lines.push(`  [${i}] got ${actual[i]}, expected ${values[i]}; off by ${off.toPrecision(3)}, allowed ${allowed.toPrecision(3)}`);
+      lines.push(
+        `  [${i}] got ${actual[i]}, expected ${values[i]}; off by ${off.toPrecision(3)}, allowed ${allowed.toPrecision(3)}`,
+      );
     }
   }
   if (wrong === 0) return;
@@ -69,11 +71,16 @@ export function assertSameBits(what: string, actual: ArrayBufferView, expected: 
   if (Buffer.compare(a, b) === 0) return;
   const differing = new Set<number>();
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) differing.add(i >> 2);
-  const lines = [...differing].slice(0, SHOWN).map((word) => `  [${word}] got ${hexFloat(a, word)}, expected ${hexFloat(b, word)}`);
+  const lines = [...differing]
+    .slice(0, SHOWN)
+    .map((word) => `  [${word}] got ${hexFloat(a, word)}, expected ${hexFloat(b, word)}`);
   throw new Error([`${what}: ${differing.size} of ${a.length / 4} words differ`, ...lines].join("\n"));
 }
 
 function hexFloat(bytes: Uint8Array, word: number): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return `${view.getFloat32(4 * word, true)} (0x${view.getUint32(4 * word, true).toString(16).padStart(8, "0")})`;
+  return `${view.getFloat32(4 * word, true)} (0x${view
+    .getUint32(4 * word, true)
+    .toString(16)
+    .padStart(8, "0")})`;
 }

@@ -1,0 +1,7 @@
+import { cases } from "../support/cases.js";
+import { testKernel } from "../support/kernel-case.js";
+
+testKernel(cases.pairwiseForward);
+testKernel(cases.pairwiseBackward);
+testKernel(cases.pairwiseRecordGradient);
+testKernel(cases.linearForward);

@@ -1,0 +1,7 @@
+import { cases } from "../support/cases.js";
+import { testKernel } from "../support/kernel-case.js";
+
+testKernel(cases.gatherSlots);
+testKernel(cases.knownPairs);
+testKernel(cases.productsForward);
+testKernel(cases.productsBackward);

@@ -1,0 +1,133 @@
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { checkBatch, fmShapes, ifmShapes, type Shape } from "../support/batch.js";
+import { BUILDS, NAN_WORD } from "../support/memory.js";
+import type { TestSession } from "../support/session.js";
+import { FACTORS } from "../support/sweep.js";
+
+/*
+ * Whole batches in a memory where everything between the buffers of a Session is NaN, and so is what nobody has written
+ * yet: scratch, sums, gradients, occurrences. A buffer that is too small, a read beside one and a read of what an
+ * earlier batch left behind all show.
+ */
+
+interface Take {
+  address: number;
+  bytes: number;
+}
+
+/** The arenas of the Session in hand: that of the memory and that of the scratch offsets. */
+const { arenas } = vi.hoisted(() => ({ arenas: [] as { takes: Take[] }[] }));
+
+vi.mock("../../src/wasm/arena.js", async (importOriginal) => {
+  const original = await importOriginal<typeof import("../../src/wasm/arena.js")>();
+  class GuardedArena extends original.Arena {
+    readonly takes: Take[] = [];
+
+    constructor() {
+      super();
+      arenas.push(this);
+    }
+
+    /** The buffer, and 64 bytes before it that are nobody's. */
+    override take(bytes: number): number {
+      super.take(64);
+      const address = super.take(bytes);
+      this.takes.push({ address, bytes });
+      return address;
+    }
+
+    override memory(what: string): WebAssembly.Memory {
+      super.take(64);
+      const memory = super.memory(what);
+      const words = new Uint32Array(memory.buffer);
+      words.fill(0x7fc0dead);
+      for (const { address, bytes } of this.takes) words.fill(0, address / 4, Math.ceil((address + bytes) / 4));
+      return memory;
+    }
+  }
+  return { ...original, Arena: GuardedArena };
+});
+
+beforeEach(() => {
+  arenas.length = 0;
+});
+
+/** Buffers that every batch writes before it reads them. */
+const WRITTEN_FIRST = [
+  "yHat",
+  "rowSum",
+  "rowDz",
+  "slotGrad",
+  "chunkLoss",
+  "chunkGrad",
+  "slotOf",
+  "touched",
+  "occStart",
+  "occIndex",
+  "occValue",
+  "grad",
+  "rowGrad",
+  "fieldPairs",
+] as const;
+
+/** Buffers of the memory, and the gaps between those of the scratch. */
+function placesOf({ desc }: TestSession): { takes: Take[]; scratch: Take; gaps: Take[] } {
+  const [main, scratch] = arenas.slice(-2) as [{ takes: Take[] }, { takes: Take[] }];
+  const [base, ...parts] = scratch.takes;
+  // A Session takes the scratch behind the list of pairs.
+  const block = main.takes[main.takes.findIndex(({ address }) => address === desc.get("pairs")) + 1]!;
+  const last = parts.at(-1)!;
+  expect(block.bytes).toBe(Math.ceil((last.address + last.bytes) / 64) * 64 - base!.address);
+  const inBlock = scratch.takes.map(({ address, bytes }) => ({
+    address: address - base!.address + block.address,
+    bytes,
+  }));
+  const gaps = inBlock.slice(1).map(({ address }, i) => {
+    const end = inBlock[i]!.address + inBlock[i]!.bytes;
+    return { address: end, bytes: address - end };
+  });
+  return { takes: main.takes, scratch: block, gaps };
+}
+
+function before(test: TestSession): void {
+  const { session, desc } = test;
+  const { takes, scratch } = placesOf(test);
+  const words = new Uint32Array(session.memory.buffer);
+  const dirty = [scratch, ...WRITTEN_FIRST.map((field) => takes.find(({ address }) => address === desc.get(field)))];
+  for (const take of dirty) if (take) words.fill(NAN_WORD, take.address / 4, (take.address + take.bytes) / 4);
+}
+
+function after(test: TestSession, what: string): void {
+  const { session, desc } = test;
+  const { takes, gaps } = placesOf(test);
+  const words = new Uint32Array(session.memory.buffer);
+  const expectNaN = (from: number, to: number, where: string) => {
+    for (let word = Math.ceil(from / 4); word < Math.floor(to / 4); word++) {
+      if (words[word] === NAN_WORD) continue;
+      const found = words[word]!.toString(16).padStart(8, "0");
+      throw new Error(`${what}: wrote 0x${found} ${where}, at byte ${4 * word - from} of ${to - from}`);
+    }
+  };
+  const field = (address: number) => WRITTEN_FIRST.find((name) => desc.get(name) === address) ?? `buffer at ${address}`;
+  takes.forEach(({ address, bytes }, i) => {
+    const next = takes[i + 1]?.address ?? session.memory.buffer.byteLength;
+    expectNaN(address + bytes, next, `behind ${field(address)}`);
+  });
+  gaps.forEach(({ address, bytes }, i) => {
+    expectNaN(address, address + bytes, `behind part ${i} of the scratch`);
+  });
+  expect(session.parameters().every(Number.isFinite), what).toBe(true);
+}
+
+describe.each(BUILDS)("$build", ({ module }) => {
+  for (const [model, shapes] of [
+    ["fm", fmShapes],
+    ["ifm", ifmShapes],
+  ] as [string, Shape[]][]) {
+    test.each(FACTORS)(`${model}, K = %i`, (K) => {
+      shapes.forEach((shape, seed) => {
+        if (shape.K === K && seed % 2 === 0) checkBatch(module, shape, seed, { before, after });
+      });
+    });
+  }
+});

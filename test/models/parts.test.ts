@@ -1,0 +1,121 @@
+import { describe, expect, test } from "vitest";
+import type { TrainOptions } from "../../src/train/trainer.js";
+import type { RefModel, RefRow } from "../reference/index.js";
+import { assertSameBits } from "../support/compare.js";
+import { BUILDS } from "../support/memory.js";
+import { Random } from "../support/random.js";
+import { configOf, modelOf, rowsOf, TestSession } from "../support/session.js";
+
+// A batch in one call and the same batch in parts, chunks and ranges in any order: the same bits.
+
+const ROWS = 200; // four chunks of 64 rows, the last of 8
+
+const models: { name: string; model: RefModel; rows: RefRow[] }[] = [
+  (() => {
+    const config = configOf({ model: "fm", factors: 7, features: 40 });
+    return { name: "fm", model: modelOf(config, 1), rows: rowsOf(config, ROWS, 2, { upTo: 6, unknown: 3 }) };
+  })(),
+  (() => {
+    const config = configOf({ model: "ifm", factors: 7, features: 40, loss: "logistic" }, 5);
+    return { name: "ifm", model: modelOf(config, 3), rows: rowsOf(config, ROWS, 4, { unknown: 3 }) };
+  })(),
+];
+
+const trainings: { name: string; train: TrainOptions }[] = [
+  { name: "adagrad", train: { optimizer: "adagrad" } },
+  {
+    name: "momentum, dropout, L2",
+    train: { optimizer: "momentum", keep: [0.9, 0.5], l2: { embedding: 0.5, field: 0.1 } },
+  },
+  { name: "exact adam, clipped", train: { optimizer: "adam", adam: { exact: true }, clipNorm: 0.5 } },
+  { name: "ftrl, dropout, clipped", train: { optimizer: "ftrl", ftrl: { l1: 0.01 }, keep: [0.9, 0.5], clipNorm: 0.5 } },
+];
+
+/** The parts of Session.trainBatch, in an order of their own, each chunk with a scratch of its own. */
+function trainInParts(session: TestSession, first: number, count: number, random: Random): number {
+  const { kernels, desc } = session;
+  const { address } = desc;
+  desc.set(session.nextBatch(first, count));
+  kernels.batchBegin(address);
+  const chunks = Math.ceil(count / desc.get("chunkRows"));
+  for (const chunk of random.permutation(chunks)) kernels.trainChunk(address, chunk, session.newScratch());
+  const loss = kernels.batchReduce(address);
+  const scale = kernels.batchClip(address);
+  const touched = desc.get("touchedCount");
+  const features = desc.get("n");
+  const updates = [
+    () => kernels.updateDense(address, scale),
+    ...ranges(touched, random).map(
+      ([from, to]) =>
+        () =>
+          kernels.updateRecords(address, from, to, scale),
+    ),
+  ];
+  for (const i of random.permutation(updates.length)) updates[i]!();
+  if (desc.get("exactRows")) {
+    for (const [from, to] of ranges(features, random)) kernels.updateUntouched(address, from, to);
+  }
+  return loss;
+}
+
+/** 0 … count - 1 as ranges, some of them empty. */
+function ranges(count: number, random: Random): [number, number][] {
+  const cuts = [0, ...Array.from({ length: 4 }, () => random.int(count + 1)), count].sort((a, b) => a - b);
+  return cuts.slice(1).map((to, i) => [cuts[i]!, to]);
+}
+
+describe.each(BUILDS)("$build", ({ module }) => {
+  describe.each(models)("$name", ({ model, rows }) => {
+    test.each(trainings)("$name: the parts equal the whole, bit for bit", ({ train }) => {
+      const whole = new TestSession(module, model, rows, train);
+      expect(whole.session.chunkRows).toBe(64);
+      const parts = [1, 2, 3].map((seed) => ({
+        random: new Random(seed),
+        session: new TestSession(module, model, rows, train),
+      }));
+      // The last batch is smaller, so that what the ones before left behind would be seen.
+      for (const [first, count] of [
+        [0, ROWS],
+        [0, ROWS],
+        [130, 70],
+      ] as const) {
+        const loss = whole.trainBatch(first, count);
+        for (const { session, random } of parts) {
+          expect(trainInParts(session, first, count, random)).toBe(loss);
+          assertSameBits("scores", session.batchScores(count), whole.batchScores(count));
+          assertSameBits("weights and states", session.everything(), whole.everything());
+        }
+      }
+    });
+
+    test("both builds compute the same bits", () => {
+      const [release, debug] = BUILDS.map(({ module }) => {
+        const session = new TestSession(module, model, rows, { optimizer: "adam", keep: [0.9, 0.5] });
+        for (let step = 0; step < 3; step++) session.trainBatch();
+        return session.everything();
+      });
+      assertSameBits("weights and states", debug!, release!);
+    });
+
+    test("a chunk's results are overwritten, not added to", () => {
+      const once = new TestSession(module, model, rows);
+      const twice = new TestSession(module, model, rows);
+      for (const [session, times] of [
+        [once, 1],
+        [twice, 2],
+      ] as const) {
+        const { address } = session.desc;
+        session.desc.set(session.nextBatch());
+        session.kernels.batchBegin(address);
+        const scratch = session.newScratch();
+        for (let time = 0; time < times; time++) {
+          for (let chunk = 0; chunk < 4; chunk++) session.kernels.trainChunk(address, chunk, scratch);
+        }
+        session.kernels.batchReduce(address);
+        session.kernels.updateDense(address, 1);
+        session.kernels.updateRecords(address, 0, session.desc.get("touchedCount"), 1);
+      }
+      assertSameBits("weights", twice.everything(), once.everything());
+    });
+  });
+});

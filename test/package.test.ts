@@ -1,0 +1,162 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+import { rolldown } from "rolldown";
+import { describe, expect, it } from "vitest";
+import { VERSION } from "../src/version.js";
+
+// What users would get from npm. test/slow/install.test.ts installs it.
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const read = (name: string) => readFileSync(join(ROOT, name));
+const manifest = JSON.parse(read("package.json").toString());
+
+/** kB are 1000 bytes here. */
+const MAX_CORE_GZIP_BYTES = 40_000;
+const MAX_UNPACKED_BYTES = 1_000_000;
+
+interface Packed {
+  unpackedSize: number;
+  files: { path: string; size: number; mode: number }[];
+}
+
+function pack(): Packed {
+  if (!existsSync(join(ROOT, "dist/node.js"))) throw new Error("no dist/: run npm run build first");
+  const output = execFileSync("npm", ["pack", "--json", "--dry-run", "--ignore-scripts"], {
+    cwd: ROOT,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    shell: process.platform === "win32",
+  });
+  return Object.values<Packed>(JSON.parse(output))[0];
+}
+
+const packed = pack();
+const paths = packed.files.map((file) => file.path);
+
+describe("the files of the package", () => {
+  it("are these kinds, and no others", () => {
+    const kinds = [
+      /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-NOTICES\.md)$/,
+      /^bin\/ifm-wasm\.js$/,
+      /^dist\/[a-z-]+\.js$/,
+      /^dist\/([a-z]+\/)?[a-z-]+\.d\.ts$/,
+      /^wasm\/ifm\.wasm$/,
+      /^sample\/(adult\.(train|validation)\.libfm\.gz|README\.md)$/,
+      /^docs\/[A-Z]+\.md$/,
+    ];
+    expect(paths.filter((path) => !kinds.some((kind) => kind.test(path)))).toEqual([]);
+  });
+
+  it.each([
+    "LICENSE",
+    "README.md",
+    "THIRD-PARTY-NOTICES.md",
+    "bin/ifm-wasm.js",
+    "dist/cli.js",
+    "dist/node.d.ts",
+    "dist/node.js",
+    "docs/API.md",
+    "sample/README.md",
+    "sample/adult.train.libfm.gz",
+    "sample/adult.validation.libfm.gz",
+    "wasm/ifm.wasm",
+  ])("include %s", (path) => {
+    expect(paths).toContain(path);
+  });
+
+  it("name no folder of the machine that built them", () => {
+    const found: string[] = [];
+    for (const path of paths) {
+      // Bytes as characters: a path in the WebAssembly module would be found, too.
+      const match = /(?<![\w.-])\/(work|root|home|tmp|Users)\/[^\s"')]*/.exec(read(path).toString("latin1"));
+      if (match) found.push(`${path}: ${match[0]}`);
+    }
+    expect(found).toEqual([]);
+  });
+
+  it(`are at most ${MAX_UNPACKED_BYTES / 1000} kB unpacked`, () => {
+    expect(packed.unpackedSize).toBeLessThanOrEqual(MAX_UNPACKED_BYTES);
+  });
+});
+
+/** What an application's bundler makes of the library's entry, the command line not included. */
+async function bundleCore(): Promise<string> {
+  const build = await rolldown({ input: join(ROOT, "dist/node.js"), platform: "node", external: /^node:/ });
+  try {
+    const { output } = await build.generate({ format: "esm", minify: true });
+    return output.map((file) => (file.type === "chunk" ? file.code : "")).join("");
+  } finally {
+    await build.close();
+  }
+}
+
+describe("the library without the command line", () => {
+  it(`is at most ${MAX_CORE_GZIP_BYTES / 1000} kB with its kernels, bundled, minified and gzipped`, async () => {
+    const code = gzipSync(await bundleCore(), { level: 9 }).length;
+    const kernels = gzipSync(read("wasm/ifm.wasm"), { level: 9 }).length;
+    expect(code + kernels, `code ${code}, kernels ${kernels} bytes`).toBeLessThanOrEqual(MAX_CORE_GZIP_BYTES);
+  });
+
+  it("does not bring the command line with it", async () => {
+    const code = await bundleCore();
+    for (const sign of ["commander", "NO_COLOR", "--epochs"]) expect(code).not.toContain(sign);
+  });
+});
+
+describe("package.json", () => {
+  it("has the version of the code", () => {
+    expect(VERSION).toBe(manifest.version);
+  });
+
+  it("asks for nothing: no dependencies, no scripts at installation", () => {
+    for (const kind of ["dependencies", "optionalDependencies", "peerDependencies", "bundledDependencies"]) {
+      expect(manifest[kind], kind).toBeUndefined();
+    }
+    for (const script of ["preinstall", "install", "postinstall"]) {
+      expect(manifest.scripts[script], script).toBeUndefined();
+    }
+    expect(existsSync(join(ROOT, "binding.gyp"))).toBe(false); // npm would run node-gyp
+  });
+
+  it("says what it runs on", () => {
+    expect(manifest.engines).toEqual({ node: ">=20.19" });
+    expect(manifest.type).toBe("module");
+    expect(manifest.sideEffects).toBe(false);
+    expect(manifest.license).toBe("MIT");
+  });
+
+  it("exports files that are there, types first", () => {
+    for (const [name, target] of Object.entries<string | Record<string, string>>(manifest.exports)) {
+      const conditions = typeof target === "string" ? { default: target } : target;
+      const keys = Object.keys(conditions);
+      if (keys.length > 1) expect(keys[0], name).toBe("types");
+      expect(keys.at(-1), name).toBe("default");
+      for (const file of Object.values(conditions)) expect(paths, name).toContain(file.replace("./", ""));
+    }
+  });
+
+  it("names a program that can be run", () => {
+    const { "ifm-wasm": bin } = manifest.bin;
+    expect(read(bin).toString().startsWith("#!/usr/bin/env node\n")).toBe(true);
+    if (process.platform !== "win32") expect(statSync(join(ROOT, bin)).mode & 0o111).toBe(0o111);
+    expect(packed.files.find((file) => file.path === bin)?.mode).toBe(0o755);
+  });
+
+  it("resolves by its exports", async () => {
+    // The package may import itself by name; what Node resolves here is what it resolves for a user.
+    const resolve = (name: string) => fileURLToPath(import.meta.resolve(name));
+    expect(resolve("ifm-wasm")).toBe(join(ROOT, "dist/node.js"));
+    expect(resolve("ifm-wasm/wasm")).toBe(join(ROOT, "wasm/ifm.wasm"));
+    expect(resolve("ifm-wasm/package.json")).toBe(join(ROOT, "package.json"));
+  });
+
+  it("has nothing that publint would say", async () => {
+    const { messages, pkg } = await publint({ pkgDir: ROOT, pack: "npm", strict: true });
+    expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
+  });
+});

@@ -1,0 +1,1190 @@
+/*
+ * Every kernel, declared once. test/kernels/*.test.ts runs the declarations; test/kernels/all.test.ts finds kernels that
+ * have none.
+ *
+ * To add a kernel:
+ *   1. write its f64 twin in test/reference/, with its gradient checked by finite differences;
+ *   2. export it from assembly/kernels/index.ts and add its signature to test/support/kernels.ts;
+ *   3. declare it here: shapes that reach every tail and at least three vectors, buffers with distinct values, the
+ *      fields of the Desc it reads, the call, and what must come out. Scales are sums of |terms|: for a kernel that only
+ *      multiplies and adds, the twin of the absolute values. Padding lanes have scale 0 and so must be exact;
+ *   4. add `testKernel(cases.yours)` to a file of test/kernels/.
+ */
+import { ACTIVATION, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "../../src/wasm/abi.js";
+import {
+  accuracy,
+  adagrad,
+  adam,
+  allPairs,
+  attentionBackward,
+  attentionForward,
+  dot,
+  fieldBackward,
+  fieldForward,
+  fmSumSquare,
+  ftrl,
+  initialState,
+  linearForward,
+  momentum,
+  type Optimizer,
+  type Pair,
+  pairProductsBackward,
+  type RefConfig,
+  type RefModel,
+  type RefRow,
+  type RefTensor,
+  rowLoss,
+  rowPairs,
+  sgd,
+  softmax,
+  softmaxBackward,
+  zeroGradients,
+} from "../reference/index.js";
+import { type Expected, exactly, nearly, UNTOUCHED } from "./compare.js";
+import { dropoutMask, keepThreshold } from "./dropout.js";
+import { inOut, input, output, outputI16, outputU32, scratch } from "./guards.js";
+import { kernelCase } from "./kernel-case.js";
+import type { Random } from "./random.js";
+import { ACTIVATIONS, ATTENTION_FACTORS, cross, FACTORS, FIELD_FACTORS, pad4, SLOTS, sweep } from "./sweep.js";
+
+type Numbers = ArrayLike<number>;
+
+const NONE = new Float32Array(0);
+
+/** As long as `length`, with zeros behind. */
+function padded(values: Numbers, length: number): number[] {
+  return Array.from({ length }, (_, i) => values[i] ?? 0);
+}
+
+const sum = (values: Numbers): number => Array.from(values).reduce((total, value) => total + value, 0);
+const abs = (values: Numbers): number[] => Array.from(values, Math.abs);
+
+function mapValues<N extends string, A, B>(record: Record<N, A>, map: (value: A, name: N) => B): Record<N, B> {
+  const entries = Object.entries<A>(record).map(([name, value]) => [name, map(value, name as N)]);
+  return Object.fromEntries(entries) as Record<N, B>;
+}
+
+/** A twin that only multiplies and adds: the same twin of the |values| gives the sums of |terms|. */
+function multilinear<N extends string>(
+  values: Record<N, Numbers>,
+  twin: (values: Record<N, Numbers>) => Record<string, Numbers>,
+): Record<string, Expected> {
+  const scales = twin(mapValues(values, abs));
+  return mapValues(twin(values), (signed, name) => ({ values: signed, scale: scales[name]! }));
+}
+
+// Models of the twins, from the padded buffers of the kernels
+
+/** `cols` numbers of each of `rows` rows. */
+function tensor(data: Numbers, rows: number, cols: number, stride = cols, lane = 0): RefTensor {
+  const out = new Float64Array(rows * cols);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[r * cols + c] = data[r * stride + lane + c]!;
+  return { shape: [rows, cols], data: out };
+}
+
+/** Rows of `cols` numbers as rows of `stride`. */
+function strided(data: Numbers, cols: number, stride: number): number[] {
+  return Array.from({ length: (data.length / cols) * stride }, (_, i) => {
+    const [row, col] = [Math.floor(i / stride), i % stride];
+    return col < cols ? data[row * cols + col]! : 0;
+  });
+}
+
+function twinModel(config: Partial<RefConfig>, tensors: Record<string, RefTensor>): RefModel {
+  return {
+    config: {
+      model: "ifm",
+      features: 1,
+      fields: 1,
+      factors: 1,
+      attentionFactors: 1,
+      fieldFactors: 1,
+      hidden: [],
+      activation: "identity",
+      temperature: 1,
+      temperatureOn: "logits",
+      loss: "squared",
+      fieldOfSlot: [],
+      excludeSameField: false,
+      ...config,
+    },
+    tensors,
+  };
+}
+
+function twinRow(features: Numbers, values: Numbers): RefRow {
+  return {
+    label: 0,
+    slots: Array.from(features, (feature, s) => ({ feature, value: values.length ? values[s]! : 1 })),
+  };
+}
+
+// The table
+
+const FEATURES = 7;
+
+/** n records [ v | w 0 0 0 ] and the record n of zeros. */
+function table(random: Random, K: number): Float32Array {
+  const rowFloats = pad4(K) + 4;
+  const out = random.rows(FEATURES + 1, K, rowFloats);
+  for (let j = 0; j < FEATURES; j++) out[j * rowFloats + pad4(K)] = random.value();
+  return out.fill(0, FEATURES * rowFloats);
+}
+
+/** Features of a row, repetitions and the unknown feature n among them. */
+const features = (random: Random, slots: number): Uint32Array =>
+  Uint32Array.from({ length: slots }, () => random.int(FEATURES + 1));
+
+const tableDesc = (K: number, table: number) => ({ n: FEATURES, table, Kp: pad4(K), rowFloats: pad4(K) + 4 });
+
+// Pairs
+
+/** The list {s, t, p} of byte offsets, with the padding {M, M, P}; `all` is P. */
+function pairList(pairs: readonly Pair[], slots: number, K: number, all = allPairs(slots).length): Uint32Array {
+  const laneBytes = 4 * pad4(K);
+  const out = new Uint32Array(3 * pad4(pairs.length));
+  for (let i = 0; i < out.length / 3; i++) {
+    const [s, t] = pairs[i] ?? [slots, slots];
+    const p = pairs[i] ? allPairs(slots).findIndex(([a, b]) => a === s && b === t) : all;
+    out.set([s * laneBytes, t * laneBytes, p * laneBytes], 3 * i);
+  }
+  return out;
+}
+
+/** The pairs of a list. */
+function pairsOf(list: Numbers, slots: number, K: number): Pair[] {
+  const laneBytes = 4 * pad4(K);
+  return Array.from(
+    { length: list.length / 3 },
+    (_, i): Pair => [list[3 * i]! / laneBytes, list[3 * i + 1]! / laneBytes],
+  ).filter(([s]) => s < slots);
+}
+
+/** All pairs but `dropped` of them, at least one. */
+function somePairs(random: Random, slots: number, dropped: number): Pair[] {
+  const all = allPairs(slots);
+  const out = new Set(random.permutation(all.length).slice(0, Math.min(dropped, all.length - 1)));
+  return all.filter((_, p) => !out.has(p));
+}
+
+/** The slot buffer as a model: slot s holds feature s with value 1. */
+function slotModel(slotRows: Numbers, slots: number, K: number): { model: RefModel; row: RefRow } {
+  const features = Array.from({ length: slots }, (_, s) => s);
+  const feature_embeddings = tensor(slotRows, slots, K, pad4(K));
+  return {
+    model: twinModel({ features: slots, factors: K, fieldOfSlot: features }, { feature_embeddings }),
+    row: twinRow(features, []),
+  };
+}
+
+/** Bits 0xffff and 0 in every lane, padding included: what stands there must not matter. */
+const maskLanes = (random: Random, lanes: number): Int16Array =>
+  Int16Array.from({ length: lanes }, () => (random.chance(0.6) ? -1 : 0));
+
+const pad8 = (size: number): number => Math.ceil(size / 8) * 8;
+
+// FM
+
+const pairwiseForward = kernelCase({
+  kernel: "pairwiseForward",
+  tolerance: 5e-7,
+  shapes: cross({ K: FACTORS, slots: [0, ...SLOTS], oneHot: [true, false], wantsZ: [true, false] }),
+  buffers: ({ K, slots, oneHot, wantsZ }, random) => ({
+    S: output(pad4(K)),
+    z: output(wantsZ ? pad4(K) : 0),
+    table: input(table(random, K)),
+    features: input(features(random, slots)),
+    values: input(oneHot ? NONE : random.values(slots)),
+  }),
+  desc: ({ K }, at) => tableDesc(K, at.table),
+  call: ({ kernels, at, shape: { slots, oneHot, wantsZ } }) =>
+    kernels.pairwiseForward(at.S, wantsZ ? at.z : 0, at.desc, at.features, oneHot ? 0 : at.values, slots),
+  twin: ({ table, features, values }, { K, wantsZ }) => {
+    const Kp = pad4(K);
+    const V = tensor(table, FEATURES + 1, K, Kp + 4).data;
+    const u = Array.from(features, (j, s) => Array.from({ length: K }, (_, k) => V[j * K + k]! * (values[s] ?? 1)));
+    const lane = (k: number) => u.map((us) => us[k]!);
+    const z = fmSumSquare(u, K);
+    const S = z.map((_, k) => sum(lane(k)));
+    const sScale = z.map((_, k) => sum(abs(lane(k))));
+    const zScale = z.map((_, k) => sScale[k]! ** 2 + sum(lane(k).map((x) => x * x)));
+    return {
+      S: { values: padded(S, Kp), scale: padded(sScale, Kp) },
+      z: { values: padded(z, wantsZ ? Kp : 0), scale: padded(zScale, Kp) },
+      returns: { values: [sum(z)], scale: sum(zScale) },
+    };
+  },
+});
+
+const pairwiseBackward = kernelCase({
+  kernel: "pairwiseBackward",
+  tolerance: 1e-7,
+  shapes: cross({ K: FACTORS, byLane: [true, false] }),
+  buffers: ({ K, byLane }, random) => ({
+    S: inOut(random.rows(1, K, pad4(K) + 4)),
+    dz: input(byLane ? random.rows(1, K, pad4(K)) : NONE),
+    dy: input(random.values(1)),
+  }),
+  call: ({ kernels, memory, at, shape: { K, byLane } }) =>
+    kernels.pairwiseBackward(at.S, byLane ? at.dz : 0, new Float32Array(memory.buffer, at.dy, 1)[0]!, pad4(K)),
+  twin: (values, { K, byLane }) =>
+    multilinear(values, ({ S, dz, dy }) => ({
+      S: padded(
+        [...Array.from({ length: pad4(K) }, (_, k) => S[k]! * (byLane ? dz[k]! : dy[0]!)), dy[0]!],
+        pad4(K) + 4,
+      ),
+    })),
+});
+
+const BATCH_ROWS = 5;
+/** Occurrences of other features before and behind those of the feature in hand. */
+const OTHERS = 2;
+
+const pairwiseRecordGradient = kernelCase({
+  kernel: "pairwiseRecordGradient",
+  tolerance: 1e-6,
+  shapes: cross({ K: FACTORS, occurrences: SLOTS, kind: ["one-hot", "values", "by lane"] }),
+  buffers: ({ K, occurrences, kind }, random) => {
+    const rowFloats = pad4(K) + 4;
+    const rowSum = random.rows(BATCH_ROWS, K, rowFloats);
+    for (let b = 0; b < BATCH_ROWS; b++) rowSum[b * rowFloats + pad4(K)] = random.value();
+    const index = Uint32Array.from({ length: occurrences + 2 * OTHERS }, () => random.int(BATCH_ROWS));
+    return {
+      g: output(rowFloats),
+      record: input(random.rows(1, K, rowFloats)),
+      rowSum: input(rowSum),
+      rowDz: input(kind === "by lane" ? random.rows(BATCH_ROWS, K, rowFloats) : NONE),
+      occIndex: input(index.fill(2 ** 31, 0, OTHERS).fill(2 ** 31, -OTHERS)),
+      occValue: input(
+        random
+          .values(kind === "one-hot" ? 0 : index.length)
+          .fill(Number.NaN, 0, OTHERS)
+          .fill(Number.NaN, -OTHERS),
+      ),
+    };
+  },
+  desc: ({ K, kind }, at) => ({
+    Kp: pad4(K),
+    rowFloats: pad4(K) + 4,
+    rowSum: at.rowSum,
+    rowDz: kind === "by lane" ? at.rowDz : 0,
+    occIndex: at.occIndex,
+    occValue: kind === "one-hot" ? 0 : at.occValue,
+    values: kind === "one-hot" ? 0 : 1,
+  }),
+  call: ({ kernels, at, shape: { occurrences } }) =>
+    kernels.pairwiseRecordGradient(at.g, at.record, at.desc, OTHERS, OTHERS + occurrences),
+  // dv[k] = Σ_b x_b (dz_b[k] S_b[k]) - v[k] Σ_b x_b² dz_b[k],  dw = Σ_b x_b dy_b
+  twin: ({ record, rowSum, rowDz, occIndex, occValue }, { K, occurrences }) => {
+    const Kp = pad4(K);
+    const rowFloats = Kp + 4;
+    const g = new Array<number>(rowFloats).fill(0);
+    const scale = new Array<number>(rowFloats).fill(0);
+    const add = (lane: number, term: number) => {
+      g[lane]! += term;
+      scale[lane]! += Math.abs(term);
+    };
+    for (let i = OTHERS; i < OTHERS + occurrences; i++) {
+      const row = occIndex[i]! * rowFloats;
+      const x = occValue.length ? occValue[i]! : 1;
+      const dy = rowSum[row + Kp]!;
+      for (let k = 0; k < K; k++) {
+        add(k, x * rowSum[row + k]!);
+        add(k, -record[k]! * x * x * (rowDz.length ? rowDz[row + k]! : dy));
+      }
+      add(Kp, x * dy);
+    }
+    return { g: { values: g, scale } };
+  },
+});
+
+const linear = kernelCase({
+  kernel: "linearForward",
+  tolerance: 5e-7,
+  shapes: cross({ K: [1, 4, 5, 64], slots: [0, ...SLOTS], oneHot: [true, false] }),
+  buffers: ({ K, slots, oneHot }, random) => ({
+    bias: input(random.values(1)),
+    table: input(table(random, K)),
+    features: input(features(random, slots)),
+    values: input(oneHot ? NONE : random.values(slots)),
+  }),
+  desc: ({ K }, at) => ({ ...tableDesc(K, at.table), bias: at.bias }),
+  call: ({ kernels, at, shape: { slots, oneHot } }) =>
+    kernels.linearForward(at.desc, at.features, oneHot ? 0 : at.values, slots),
+  twin: (values, { K }) =>
+    multilinear(values, ({ bias, table, features, values }) => {
+      const feature_bias = tensor(table, FEATURES, 1, pad4(K) + 4, pad4(K));
+      const model = twinModel({ features: FEATURES }, { bias: tensor(bias, 1, 1), feature_bias });
+      return { returns: [linearForward(model, twinRow(features, values))] };
+    }),
+});
+
+// IFM: pair products
+
+const gatherSlots = kernelCase({
+  kernel: "gatherSlots",
+  tolerance: 1e-7,
+  shapes: cross({ K: FACTORS, slots: SLOTS, oneHot: [true, false] }),
+  buffers: ({ K, slots, oneHot }, random) => ({
+    slots: output((slots + 1) * pad4(K)),
+    table: input(table(random, K)),
+    features: input(features(random, slots)),
+    values: input(oneHot ? NONE : random.values(slots)),
+  }),
+  desc: ({ K, slots }, at) => ({ ...tableDesc(K, at.table), M: slots }),
+  call: ({ kernels, at, shape: { oneHot } }) =>
+    kernels.gatherSlots(at.slots, at.desc, at.features, oneHot ? 0 : at.values),
+  twin: (values, { K, slots }) => {
+    const Kp = pad4(K);
+    const known = Array.from(values.features).filter((j) => j < FEATURES).length;
+    const { slots: rows } = multilinear(values, ({ table, features, values: x }) => ({
+      slots: Array.from({ length: (slots + 1) * Kp }, (_, i) => {
+        const [s, k] = [Math.floor(i / Kp), i % Kp];
+        return s < slots ? table[features[s]! * (Kp + 4) + k]! * (x[s] ?? 1) : 0;
+      }),
+    }));
+    return { slots: rows!, returns: exactly([known]) };
+  },
+});
+
+const knownPairs = kernelCase({
+  kernel: "knownPairs",
+  tolerance: 0,
+  shapes: cross({ K: [1, 4, 5, 64], slots: [...SLOTS, 4, 5], unknown: [0, 1, 2, 3, 10] }),
+  buffers: ({ K, slots, unknown }, random) => {
+    const ids = Uint32Array.from({ length: slots }, () => random.int(FEATURES));
+    for (const s of random.permutation(slots).slice(0, unknown)) ids[s] = FEATURES;
+    return {
+      out: outputU32(3 * pad4(allPairs(slots).length)),
+      pairs: input(pairList(allPairs(slots), slots, K)),
+      features: input(ids),
+    };
+  },
+  desc: ({ K, slots }, at) => ({
+    n: FEATURES,
+    M: slots,
+    P: allPairs(slots).length,
+    fieldRows: allPairs(slots).length,
+    activeCount: allPairs(slots).length,
+    Kp: pad4(K),
+    active: at.pairs,
+  }),
+  call: ({ kernels, at }) => kernels.knownPairs(at.out, at.desc, at.features),
+  twin: ({ out, features }, { K, slots }) => {
+    const { model } = slotModel(new Float32Array(FEATURES * pad4(K)), FEATURES, K);
+    const known = rowPairs(model, twinRow(features, []), undefined).map(({ s, t }): Pair => [s, t]);
+    const list = pairList(known, slots, K);
+    return {
+      out: exactly(Array.from(out, (_, i) => list[i] ?? UNTOUCHED)),
+      returns: exactly([known.length]),
+    };
+  },
+});
+
+const PRODUCT_SLOTS = [2, 3, 4, 10] as const;
+const KEEP_SCALE = Math.fround(1 / 0.6);
+
+const productsForward = kernelCase({
+  kernel: "productsForward",
+  tolerance: 1e-6,
+  shapes: sweep(
+    { K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
+    { dropped: [0, 1, 2, 3], stride: [4, 16] },
+  ),
+  buffers: ({ K, slots, dropout, dropped, stride }, random) => {
+    const pairs = somePairs(random, slots, dropped);
+    const P = allPairs(slots).length;
+    const Pp = pad4(pairs.length);
+    return {
+      out: output(Pp * (pad4(K) + stride)),
+      scores: output(Pp),
+      slots: input(withZeroRow(random.rows(slots, K, pad4(K)), pad4(K))),
+      mask: input(dropout ? maskLanes(random, Pp * pad8(K)) : new Int16Array(0)),
+      pairs: input(pairList(pairs, slots, K)),
+      fieldPairs: input(withZeroRow(random.rows(P, K, pad4(K)), pad4(K))),
+    };
+  },
+  desc: ({ K, stride }, at) => ({ Kp: pad4(K), productFloats: pad4(K) + stride, fieldPairs: at.fieldPairs }),
+  call: ({ kernels, at, shape: { dropout, slots, dropped } }) =>
+    kernels.productsForward(
+      at.out,
+      at.scores,
+      at.desc,
+      at.slots,
+      dropout ? at.mask : 0,
+      at.pairs,
+      pad4(Math.max(1, allPairs(slots).length - dropped)),
+      KEEP_SCALE,
+    ),
+  twin: (values, { K, slots, dropout, stride }) => {
+    const Kp = pad4(K);
+    const kept = maskOf(values.mask, K);
+    const list = pairsOf(values.pairs, slots, K);
+    const Pp = values.pairs.length / 3;
+    const expected = multilinear(
+      { slots: values.slots, fieldPairs: values.fieldPairs },
+      ({ slots: rows, fieldPairs }) => {
+        const { model, row } = slotModel(rows, slots, K);
+        const pairs = rowPairs(model, row, list);
+        const F = (p: number, k: number) => fieldPairs[p * Kp + k]!;
+        const scale = dropout ? KEEP_SCALE : 1;
+        return {
+          out: padded(
+            pairs.flatMap(({ e }) => padded(e, Kp + stride)),
+            Pp * (Kp + stride),
+          ),
+          scores: padded(
+            pairs.map(({ e, index }, i) => scale * sum(e.map((ek, k) => ek * F(index, k) * kept(i, k)))),
+            Pp,
+          ),
+        };
+      },
+    );
+    // Behind the Kp lanes of a product lies nothing.
+    const out = Array.from(expected.out!.values, (value, i) => (i % (Kp + stride) < Kp ? value : UNTOUCHED));
+    return { ...expected, out: { values: out, scale: expected.out!.scale } };
+  },
+});
+
+/** The rows and, behind them, a row of zeros: slot M, pair P. */
+function withZeroRow(rows: Float32Array, stride: number): Float32Array {
+  const out = new Float32Array(rows.length + stride);
+  out.set(rows);
+  return out;
+}
+
+/** 0 or 1 of lane k of pair i of the list; 1 without dropout. */
+function maskOf(mask: Numbers, K: number): (i: number, k: number) => number {
+  return mask.length === 0 ? () => 1 : (i, k) => Math.abs(mask[i * pad8(K) + k]!);
+}
+
+const productsBackward = kernelCase({
+  kernel: "productsBackward",
+  tolerance: 1e-6,
+  shapes: sweep(
+    { K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
+    { A: ATTENTION_FACTORS, dropped: [0, 1, 2, 3] },
+  ),
+  buffers: ({ K, slots, dropout, A, dropped }, random) => {
+    const pairs = somePairs(random, slots, dropped);
+    const P = allPairs(slots).length;
+    const Pp = pad4(pairs.length);
+    const [Kp, Ap] = [pad4(K), pad4(A)];
+    return {
+      slotGrad: inOut(withZeroRow(random.rows(slots, K, Kp), Kp)),
+      dF: inOut(withZeroRow(random.rows(P, K, Kp), Kp)),
+      slots: input(withZeroRow(random.rows(slots, K, Kp), Kp)),
+      dH: input(Float32Array.from(padded(random.rows(pairs.length, A, Ap), Pp * Ap))),
+      dc: input(Float32Array.from(padded(random.values(pairs.length), Pp))),
+      mask: input(dropout ? maskLanes(random, Pp * pad8(K)) : new Int16Array(0)),
+      pairs: input(pairList(pairs, slots, K)),
+      attnWT: input(Float32Array.from(padded(random.rows(A, K, Kp), Ap * Kp))),
+      fieldPairs: input(withZeroRow(random.rows(P, K, Kp), Kp)),
+    };
+  },
+  desc: ({ K, A }, at) => ({ Kp: pad4(K), Ap: pad4(A), attnWT: at.attnWT, fieldPairs: at.fieldPairs }),
+  call: ({ kernels, at, shape: { dropout, slots, dropped } }) =>
+    kernels.productsBackward(
+      at.slotGrad,
+      at.dF,
+      at.desc,
+      at.slots,
+      at.dH,
+      at.dc,
+      dropout ? at.mask : 0,
+      at.pairs,
+      pad4(Math.max(1, allPairs(slots).length - dropped)),
+    ),
+  // de_p = dH[p] Wᵀ + dc_p (m_p ⊙ F_p);  dF_p += dc_p (m_p ⊙ e_p)
+  twin: ({ pairs: list, mask, ...values }, { K, slots, A }) => {
+    const [Kp, Ap] = [pad4(K), pad4(A)];
+    const kept = maskOf(mask, K);
+    const chosen = pairsOf(list, slots, K);
+    return multilinear(values, ({ slotGrad, dF, slots: rows, dH, dc, attnWT, fieldPairs }) => {
+      const { model, row } = slotModel(rows, slots, K);
+      const pairs = rowPairs(model, row, chosen);
+      const WT = tensor(attnWT, A, K, Kp).data;
+      const dE = pairs.map(({ index }, i) =>
+        Array.from({ length: K }, (_, k) => {
+          let de = dc[i]! * kept(i, k) * fieldPairs[index * Kp + k]!;
+          for (let a = 0; a < A; a++) de += dH[i * Ap + a]! * WT[a * K + k]!;
+          return de;
+        }),
+      );
+      const into = { feature_embeddings: new Float64Array(slots * K) };
+      pairProductsBackward(model, row, pairs, dE, into);
+      const dv = strided(into.feature_embeddings, K, Kp);
+      const toF = Array.from(dF);
+      pairs.forEach(({ e, index }, i) => {
+        for (let k = 0; k < K; k++) toF[index * Kp + k]! += dc[i]! * kept(i, k) * e[k]!;
+      });
+      return { slotGrad: Array.from(slotGrad, (g, i) => g + (dv[i] ?? 0)), dF: toF };
+    });
+  },
+});
+
+// IFM: attention
+
+const PAIR_COUNTS = [1, 2, 3, 4, 5, 6, 7, 8, 45] as const;
+const TEMPERATURE = 8; // 1/τ is exact
+const TEMPERATURES = ["none", "logits", "projection"] as const;
+type AttentionShape = {
+  A: number;
+  activation: (typeof ACTIVATIONS)[number];
+  temperature: (typeof TEMPERATURES)[number];
+};
+
+const attentionDesc = ({ A, activation, temperature }: AttentionShape) => ({
+  Ap: pad4(A),
+  activation: ACTIVATION[activation],
+  preScale: temperature === "projection" ? 1 / TEMPERATURE : 1,
+  logitScale: temperature === "logits" ? 1 / TEMPERATURE : 1,
+});
+
+/** A model whose projection is the identity: what enters it, e_p, is what the kernel has as e_p W. */
+function attentionModel({ A, activation, temperature }: AttentionShape, attnB: Numbers, attnH: Numbers): RefModel {
+  const identity = new Float32Array(A * A);
+  for (let a = 0; a < A; a++) identity[a * A + a] = 1;
+  const config: Partial<RefConfig> = {
+    factors: A,
+    attentionFactors: A,
+    activation,
+    temperature: temperature === "none" ? 1 : TEMPERATURE,
+    temperatureOn: temperature === "projection" ? "projection" : "logits",
+  };
+  return twinModel(config, {
+    attention_W: tensor(identity, A, A),
+    attention_b: tensor(attnB, 1, A),
+    attention_p: tensor(attnH, 1, A),
+  });
+}
+
+/** Rows of A numbers each. */
+function rowsOf(data: Numbers, rows: number, cols: number, stride: number): number[][] {
+  return Array.from({ length: rows }, (_, r) => Array.from({ length: cols }, (_, c) => data[r * stride + c]!));
+}
+
+const LOWEST = -(2 - 2 ** -23) * 2 ** 127;
+
+const attentionForwardCase = kernelCase({
+  kernel: "attentionForward",
+  tolerance: 1e-6,
+  shapes: sweep({ A: ATTENTION_FACTORS, P: PAIR_COUNTS, activation: ACTIVATIONS }, { temperature: TEMPERATURES }),
+  buffers: ({ A, P }, random) => ({
+    logits: output(pad4(P)),
+    H: inOut(random.rows(pad4(P), A, pad4(A), -4, 4)),
+    attnB: input(random.rows(1, A, pad4(A))),
+    attnH: input(random.rows(1, A, pad4(A))),
+  }),
+  desc: (shape, at) => ({ ...attentionDesc(shape), attnB: at.attnB, attnH: at.attnH }),
+  call: ({ kernels, at, shape: { P } }) => kernels.attentionForward(at.logits, at.H, at.desc, P),
+  twin: ({ H, attnB, attnH }, shape) => {
+    const { A, P, activation } = shape;
+    const [Ap, Pp] = [pad4(A), pad4(P)];
+    const { hidden, logits } = attentionForward(attentionModel(shape, attnB, attnH), rowsOf(H, P, A, Ap));
+    const ofZero = activation === "sigmoid" ? 0.5 : 0; // padding lanes go through act, too
+    const rows = hidden.flatMap((row) => [...row, ...new Array<number>(Ap - A).fill(ofZero)]);
+    const scaleOf = (p: number) =>
+      sum(Array.from({ length: A }, (_, a) => Math.abs(attnH[a]!) * (5 + Math.abs(hidden[p]![a]!))));
+    return {
+      H: {
+        values: Array.from({ length: Pp * Ap }, (_, i) => rows[i] ?? UNTOUCHED),
+        // |α z| + |b| < 5, and padding exactly act(0)
+        scale: Array.from({ length: Pp * Ap }, (_, i) => (i % Ap < A ? 5 : 0)),
+      },
+      logits: {
+        values: Array.from({ length: Pp }, (_, p) => logits[p] ?? LOWEST),
+        scale: padded(
+          logits.map((_, p) => scaleOf(p) * attentionDesc(shape).logitScale),
+          Pp,
+        ),
+      },
+    };
+  },
+});
+
+const attentionBackwardCase = kernelCase({
+  kernel: "attentionBackward",
+  tolerance: 1e-6,
+  shapes: sweep({ A: ATTENTION_FACTORS, P: PAIR_COUNTS, activation: ACTIVATIONS }, { temperature: TEMPERATURES }),
+  buffers: ({ A, P, activation }, random) => {
+    const H = random.rows(P, A, pad4(A), -0.95, 0.95).map((h, i) => {
+      // What act can give; half of ReLU's are 0. Padding lanes hold act(0).
+      if (i % pad4(A) >= A) return activation === "sigmoid" ? 0.5 : 0;
+      return activation === "relu" ? Math.max(h, 0) : activation === "sigmoid" ? 0.5 + h / 2 : h;
+    });
+    return {
+      db: inOut(random.rows(1, A, pad4(A))),
+      dh: inOut(random.rows(1, A, pad4(A))),
+      H: inOut(Float32Array.from({ length: pad4(P) * pad4(A) }, (_, i) => H[i] ?? 1)),
+      dlogit: input(sumsToZero(random.values(P))),
+      attnH: input(random.rows(1, A, pad4(A))),
+    };
+  },
+  desc: (shape, at) => ({ ...attentionDesc(shape), attnH: at.attnH }),
+  call: ({ kernels, at, shape: { P } }) => kernels.attentionBackward(at.db, at.dh, at.H, at.dlogit, at.desc, P),
+  twin: ({ db, dh, H, dlogit, attnH }, shape) => {
+    const { A, P, activation } = shape;
+    const [Ap, Pp] = [pad4(A), pad4(P)];
+    const { preScale, logitScale } = attentionDesc(shape);
+    // ReLU' looks at what enters, which is positive exactly where what leaves is. Equal weights and dT_p = P dlogit_p
+    // make softmaxBackward the identity, because the dlogit sum to 0.
+    const hidden = rowsOf(H, P, A, Ap);
+    const kept = { preactivations: hidden, hidden, logits: [], weights: new Array<number>(P).fill(1 / P) };
+    const dT = Array.from(dlogit, (g) => P * g);
+    const into = zeroGradients(attentionModel(shape, new Float32Array(A), attnH));
+    const de = attentionBackward(attentionModel(shape, new Float32Array(A), attnH), hidden, kept, dT, into);
+
+    const terms = logitScale * sum(abs(dlogit)); // |act| and |act'| are at most 1
+    // Padding lanes of H hold act(0), ½ for sigmoid, so those of dh get something. ifmEnd leaves it behind.
+    const dhOfPadding = activation === "sigmoid" ? (logitScale * sum(dlogit)) / 2 : 0;
+    return {
+      db: {
+        values: Array.from(db, (x, a) => x + (into.attention_b![a] ?? 0)),
+        scale: Array.from(db, (x, a) => Math.abs(x) + terms * Math.abs(attnH[a]!)),
+      },
+      dh: {
+        values: Array.from(dh, (x, a) => x + (into.attention_p![a] ?? dhOfPadding)),
+        scale: Array.from(dh, (x, a) => (a < A || activation === "sigmoid" ? Math.abs(x) + terms : 0)),
+      },
+      H: {
+        values: padded(
+          de.flatMap((row) => padded(row, Ap)),
+          Pp * Ap,
+        ),
+        scale: Array.from({ length: Pp * Ap }, (_, i) => {
+          return preScale * logitScale * Math.abs((dlogit[Math.floor(i / Ap)] ?? 0) * attnH[i % Ap]!);
+        }),
+      },
+    };
+  },
+});
+
+/** Values whose sum is exactly 0. */
+function sumsToZero(values: Float32Array): Float32Array {
+  const coarse = values.map((value) => Math.round(value * 2 ** 16) / 2 ** 16);
+  coarse[0]! -= sum(coarse);
+  return coarse;
+}
+
+const SPREADS = { equal: 0, small: 0.1, wide: 10, extreme: 1e4 } as const;
+
+const softmaxCase = kernelCase({
+  kernel: "softmax",
+  tolerance: 1e-6,
+  shapes: cross({ P: [...FACTORS.slice(0, 17), 45], spread: ["equal", "small", "wide", "extreme"] }),
+  buffers: ({ P, spread }, random) => {
+    const values = random.values(P).map((x) => 3 + SPREADS[spread] * x);
+    return { x: inOut(Float32Array.from({ length: pad4(P) }, (_, p) => values[p] ?? LOWEST)) };
+  },
+  call: ({ kernels, at, shape: { P } }) => kernels.softmax(at.x, P),
+  twin: ({ x }, { P }) => {
+    const logits = Array.from(x.subarray(0, P));
+    const top = Math.max(...logits);
+    const T = softmax(logits);
+    // The difference to the maximum is rounded; below 2^-125 the kernel says 0.
+    const scale = T.map((t, p) => t * (1 + top - logits[p]!) + 1e-30);
+    return { x: { values: padded(T, pad4(P)), scale: padded(scale, pad4(P)) } };
+  },
+});
+
+const softmaxBackwardCase = kernelCase({
+  kernel: "softmaxBackward",
+  tolerance: 1e-6,
+  shapes: cross({ P: [...FACTORS.slice(0, 17), 45] }),
+  buffers: ({ P }, random) => ({
+    dT: inOut(random.rows(1, P, pad4(P))),
+    T: input(Float32Array.from(padded(softmax([...random.values(P, -3, 3)]), pad4(P)))),
+  }),
+  call: ({ kernels, at, shape: { P } }) => kernels.softmaxBackward(at.dT, at.T, P),
+  twin: ({ dT, T }) => {
+    const terms = dot(T, abs(dT));
+    return {
+      dT: { values: softmaxBackward([...T], [...dT]), scale: Array.from(T, (t, p) => t * (Math.abs(dT[p]!) + terms)) },
+    };
+  },
+});
+
+// IFM: field aspect
+
+/** Fields of the slots: one each, or some shared. */
+const fieldsOf = (slots: number, shared: boolean): number[] =>
+  Array.from({ length: slots }, (_, s) => (shared ? s % Math.max(1, Math.ceil(slots / 2)) : slots - 1 - s));
+
+const fieldShapes = sweep({ K: FACTORS, slots: SLOTS, shared: [false, true] }, { KF: FIELD_FACTORS });
+type FieldShape = (typeof fieldShapes)[number];
+
+function fieldBuffers({ K, slots, KF }: FieldShape, random: Random) {
+  return {
+    fieldU: input(random.rows(slots, KF, pad4(KF))),
+    fieldD: input(random.rows(KF, K, pad4(K))),
+    fieldOfSlot: input(new Uint32Array(slots)),
+    pairs: input(pairList(allPairs(slots), slots, K)),
+  };
+}
+
+const fieldDesc = (
+  { K, slots, KF }: FieldShape,
+  at: Record<"fieldU" | "fieldD" | "fieldOfSlot" | "pairs", number>,
+) => ({
+  K,
+  Kp: pad4(K),
+  KF,
+  KFp: pad4(KF),
+  P: allPairs(slots).length,
+  fieldU: at.fieldU,
+  fieldD: at.fieldD,
+  fieldOfSlot: at.fieldOfSlot,
+  pairs: at.pairs,
+  fieldRows: allPairs(slots).length,
+});
+
+const fieldModel = ({ K, slots, KF }: FieldShape, fieldU: Numbers, fieldD: Numbers): RefModel =>
+  twinModel(
+    { factors: K, fieldFactors: KF, fields: slots },
+    { interaction: tensor(fieldU, slots, KF, pad4(KF)), factor: tensor(fieldD, KF, K, pad4(K)) },
+  );
+
+const fieldForwardCase = kernelCase({
+  kernel: "fieldForward",
+  tolerance: 1e-6,
+  shapes: fieldShapes,
+  buffers: (shape, random) => {
+    const buffers = fieldBuffers(shape, random);
+    buffers.fieldOfSlot.data.set(fieldsOf(shape.slots, shape.shared));
+    return { ...buffers, fieldPairs: output((allPairs(shape.slots).length + 1) * pad4(shape.K)) };
+  },
+  desc: (shape, at) => ({ ...fieldDesc(shape, at), fieldPairs: at.fieldPairs }),
+  call: ({ kernels, at }) => kernels.fieldForward(at.desc),
+  twin: ({ fieldU, fieldD }, shape) => {
+    const { K, slots, shared } = shape;
+    const g = fieldsOf(slots, shared);
+    return multilinear({ fieldU, fieldD }, (values) => {
+      const model = fieldModel(shape, values.fieldU, values.fieldD);
+      const F = allPairs(slots).flatMap(([s, t]) => padded(fieldForward(model, g[s]!, g[t]!), pad4(K)));
+      return { fieldPairs: padded(F, F.length + pad4(K)) };
+    });
+  },
+});
+
+const fieldBackwardCase = kernelCase({
+  kernel: "fieldBackward",
+  tolerance: 1e-6,
+  shapes: fieldShapes,
+  buffers: (shape, random) => {
+    const { K, slots, shared, KF } = shape;
+    const buffers = fieldBuffers(shape, random);
+    buffers.fieldOfSlot.data.set(fieldsOf(slots, shared));
+    return {
+      ...buffers,
+      dU: inOut(random.rows(slots, KF, pad4(KF))),
+      dD: inOut(random.rows(KF, K, pad4(K))),
+      dF: input(random.rows(allPairs(slots).length, K, pad4(K))),
+    };
+  },
+  desc: (shape, at) => fieldDesc(shape, at),
+  call: ({ kernels, at }) => kernels.fieldBackward(at.dU, at.dD, at.dF, at.desc),
+  twin: ({ fieldU, fieldD, dU, dD, dF }, shape) => {
+    const { K, slots, shared, KF } = shape;
+    const g = fieldsOf(slots, shared);
+    return multilinear({ fieldU, fieldD, dU, dD, dF }, (values) => {
+      const model = fieldModel(shape, values.fieldU, values.fieldD);
+      const into = {
+        interaction: tensor(values.dU, slots, KF, pad4(KF)).data,
+        factor: tensor(values.dD, KF, K, pad4(K)).data,
+      };
+      const rows = rowsOf(values.dF, allPairs(slots).length, K, pad4(K));
+      allPairs(slots).forEach(([s, t], p) => {
+        fieldBackward(model, g[s]!, g[t]!, rows[p]!, into);
+      });
+      return { dU: strided(into.interaction, KF, pad4(KF)), dD: strided(into.factor, K, pad4(K)) };
+    });
+  },
+});
+
+// Matrix products
+
+/** C = A B, or C + Aᵀ B. */
+function product(
+  A: Numbers,
+  B: Numbers,
+  m: number,
+  k: number,
+  n: number,
+  strides: { a: number; b: number; c: number },
+): number[] {
+  const C = new Array<number>(m * strides.c).fill(0);
+  for (let i = 0; i < m; i++)
+    for (let l = 0; l < k; l++)
+      for (let j = 0; j < n; j++) C[i * strides.c + j]! += A[i * strides.a + l]! * B[l * strides.b + j]!;
+  return C;
+}
+
+const matmul = kernelCase({
+  kernel: "matmul",
+  tolerance: 2e-6,
+  shapes: sweep({ n: [4, 8, 12, 16, 20], m: [4, 8, 12, 48], k: [4, 8, 12, 16, 64, 256] }, { slack: [0, 4, 16] }),
+  buffers: ({ m, n, k, slack }, random) => ({
+    C: output(m * (n + slack)),
+    A: input(random.rows(m, k, k + slack)),
+    B: input(random.rows(k, n, n + slack)),
+  }),
+  call: ({ kernels, at, shape: { m, n, k, slack } }) =>
+    kernels.matmul(at.C, at.A, at.B, m, k, n, 4 * (n + slack), 4 * (k + slack), 4 * (n + slack)),
+  twin: (values, { m, n, k, slack }) => {
+    const strides = { a: k + slack, b: n + slack, c: n + slack };
+    const { C } = multilinear(values, ({ A, B }) => ({ C: product(A, B, m, k, n, strides) }));
+    return { C: { ...C!, values: Array.from(C!.values, (c, i) => (i % (n + slack) < n ? c : UNTOUCHED)) } };
+  },
+});
+
+const matmulTransposedA = kernelCase({
+  kernel: "matmulTransposedA",
+  tolerance: 2e-6,
+  shapes: sweep(
+    { n: [4, 8, 12, 16, 20, 64, 256], m: [0, 1, 2, 3, 4, 5, 9, 45], k: [4, 8, 12, 16] },
+    { slack: [0, 4, 16] },
+  ),
+  buffers: ({ m, n, k, slack }, random) => ({
+    C: inOut(random.rows(k, n, n + slack)),
+    A: input(random.rows(m, k, k + slack)),
+    B: input(random.rows(m, n, n + slack)),
+  }),
+  call: ({ kernels, at, shape: { m, n, k, slack } }) =>
+    kernels.matmulTransposedA(at.C, at.A, at.B, m, k, n, 4 * (n + slack), 4 * (k + slack), 4 * (n + slack)),
+  twin: (values, { m, n, k, slack }) =>
+    multilinear(values, ({ A, B, C }) => {
+      const AT = new Array<number>(k * m).fill(0);
+      for (let i = 0; i < m; i++) for (let l = 0; l < k; l++) AT[l * m + i] = A[i * (k + slack) + l]!;
+      const added = product(AT, B, k, m, n, { a: m, b: n + slack, c: n + slack });
+      return { C: Array.from(C, (c, i) => c + added[i]!) };
+    }),
+});
+
+// Dropout
+
+export const KEEPS = [1, 0.9, 0.5, 0.1, 1e-9] as const;
+
+const dropoutMaskCase = kernelCase({
+  kernel: "dropoutMask",
+  tolerance: 0,
+  shapes: cross({ keep: KEEPS, blocks: [1, 2, 3, 9, 64], key: [0, 7, 0xfffffff0] }),
+  buffers: ({ blocks }) => ({ out: outputI16(8 * blocks) }),
+  call: ({ kernels, at, shape: { keep, blocks, key } }) =>
+    kernels.dropoutMask(at.out, key, blocks, keepThreshold(keep)),
+  twin: (_, { keep, blocks, key }) => ({
+    out: exactly(dropoutMask(key, 8 * blocks, keepThreshold(keep)).map((kept) => -kept)),
+  }),
+});
+
+const dropoutCase = kernelCase({
+  kernel: "dropout",
+  tolerance: 0, // every bit: keep = 1 is the identity, and the scale is one multiplication
+  shapes: cross({ lanes: [4, 8, 12, 16, 20, 64, 256], keep: KEEPS, inPlace: [true, false] }),
+  buffers: ({ lanes, inPlace }, random) => ({
+    out: output(inPlace ? 0 : lanes),
+    x: inPlace ? inOut(random.values(lanes)) : input(random.values(lanes)),
+  }),
+  call: ({ kernels, at, shape: { lanes, keep, inPlace } }) =>
+    kernels.dropout(inPlace ? at.x : at.out, at.x, lanes, lanes, keepThreshold(keep)),
+  twin: ({ x }, { lanes, keep, inPlace }) => {
+    const threshold = keepThreshold(keep);
+    const scale = Math.fround(KEEP_ALL / threshold);
+    const mask = dropoutMask(lanes, lanes, threshold);
+    const dropped = exactly(Array.from(x, (value, i) => (mask[i] ? Math.fround(value * scale) : 0)));
+    return inPlace ? { x: dropped, out: exactly([]) } : { out: dropped };
+  },
+});
+
+// Loss
+
+const metricSums = kernelCase({
+  kernel: "metricSums",
+  tolerance: 1e-12,
+  shapes: cross({ count: [0, 1, 2, 3, 10], first: [0, 3], loss: ["squared", "logistic"] }),
+  buffers: ({ count, first }, random) => ({
+    out: inOut(Float64Array.from(random.values(6, 1, 2))),
+    labels: input(Float32Array.from({ length: first + count }, () => random.pick([-1, 1]))),
+    order: input(Uint32Array.from(random.permutation(first + count))),
+    yHat: input(random.values(count, -4, 4)),
+  }),
+  desc: ({ count, first, loss }, at) => ({
+    count,
+    first,
+    loss: LOSS[loss],
+    labels: at.labels,
+    order: at.order,
+    yHat: at.yHat,
+  }),
+  call: ({ kernels, at }) => kernels.metricSums(at.out, at.desc, -0.5, 0.75, 0.25, 0.125),
+  twin: ({ out, labels, order, yHat }, { count, first }) => {
+    const y = Array.from(yHat, (_, b) => labels[order[first + b]!]!);
+    const errors = Array.from(yHat, (score, b) => Math.min(0.75, Math.max(-0.5, score)) - y[b]!);
+    const losses = Array.from(yHat, (score, b) => rowLoss("logistic", y[b]!, score));
+    const of = (label: number, above: boolean) => y.filter((l, b) => l === label && yHat[b]! > 0.25 === above).length;
+    const added = [
+      sum(errors.map((e) => e * e)),
+      sum(abs(errors)),
+      sum(losses),
+      of(1, true),
+      of(-1, true),
+      of(1, false),
+    ];
+    if (count > 0 && Math.abs(1 - (added[4]! + added[5]!) / count - accuracy(y, [...yHat], 0.25)) > 1e-12) {
+      throw new Error("metricSums: this twin and accuracy() disagree");
+    }
+    return { out: nearly(added.map((x, i) => x + out[i]!)) };
+  },
+});
+
+// Optimizers
+
+const RULES = ["sgd", "momentum", "adagrad", "adam", "ftrl"] as const;
+type Rule = (typeof RULES)[number];
+
+const f = Math.fround;
+/** Settings as the kernels see them: rounded to f32. */
+export const OPTIMIZERS: Record<Rule, Optimizer> = {
+  sgd: { rule: "sgd", lr: f(0.05) },
+  momentum: { rule: "momentum", lr: f(0.05), mu: f(0.95), rows: "lazy" },
+  adagrad: { rule: "adagrad", lr: f(0.05) },
+  adam: { rule: "adam", lr: f(0.05), beta1: f(0.9), beta2: f(0.999), epsilon: f(1e-8), rows: "lazy" },
+  ftrl: { rule: "ftrl", lr: f(0.5), beta: 1, lambda1: f(0.2), lambda2: f(0.3) },
+};
+
+const optimizerDesc = (rule: Rule, at: { theta: number; state: number; state2: number }) => ({
+  optimizer: OPTIMIZER[rule],
+  lr: OPTIMIZERS[rule].lr,
+  momentum: f(0.95),
+  beta1: f(0.9),
+  beta2: f(0.999),
+  epsilon: f(1e-8),
+  ftrlBeta: 1,
+  ftrlL1: f(0.2),
+  ftrlL2: f(0.3),
+  state: at.state - at.theta,
+  state2: at.state2 - at.theta,
+});
+
+const statesOf = (rule: Rule): number => ({ sgd: 0, momentum: 1, adagrad: 1, adam: 2, ftrl: 2 })[rule];
+
+/** θ with a zero among the values, and in the last vector one lane of padding. */
+function parameters(random: Random, floats: number): Float32Array {
+  const theta = random.values(floats);
+  theta[1] = 0;
+  theta[floats - 1] = 0;
+  return theta;
+}
+
+/** One step of a rule on one tensor. */
+function stepTwin(
+  optimizer: Optimizer,
+  step: number,
+  theta: Float64Array,
+  g: Float64Array,
+  slots: Float64Array[],
+): void {
+  if (optimizer.rule === "sgd") sgd(theta, g, optimizer.lr);
+  else if (optimizer.rule === "momentum") momentum(theta, g, slots[0]!, optimizer.lr, optimizer.mu);
+  else if (optimizer.rule === "adagrad") adagrad(theta, g, slots[0]!, optimizer.lr);
+  else if (optimizer.rule === "adam") adam(theta, g, slots[0]!, slots[1]!, step, optimizer);
+  else ftrl(theta, g, slots[0]!, slots[1]!, { ...optimizer, alpha: optimizer.lr });
+}
+
+/** Runs `gradients.length / theta.length` steps of the twin. */
+function runTwin(
+  rule: Rule,
+  initial: Float32Array,
+  gradients: Float32Array,
+  l2: number,
+  scale: number,
+): Record<string, Expected> {
+  const optimizer = OPTIMIZERS[rule];
+  const theta = Float64Array.from(initial);
+  const n = theta.length;
+  const model = twinModel({}, { bias: { shape: [n], data: theta } });
+  const slots = initialState(model, optimizer).slots.bias!;
+  for (let step = 0; step * n < gradients.length; step++) {
+    const g = theta.map((value, i) => scale * (gradients[step * n + i]! + l2 * value));
+    stepTwin(optimizer, step + 1, theta, g, slots);
+  }
+  // The last lane is padding: it must stay exactly 0, and so must m, v and z.
+  const expected = (values: Float64Array, isG = false): Expected => {
+    const { scale } = nearly(values);
+    return { values, scale: Array.from(values, (_, i) => (i < n - 1 || isG ? (scale as number) : 0)) };
+  };
+  return {
+    theta: expected(theta),
+    state: slots[0] ? expected(slots[0], rule === "adagrad") : exactly([]),
+    state2: slots[1] ? expected(slots[1]) : exactly([]),
+  };
+}
+
+const STEPS = 5;
+
+const optimizerStep = kernelCase({
+  kernel: "optimizerStep",
+  tolerance: 3e-6,
+  shapes: cross({ rule: RULES, floats: [4, 8, 12, 16, 20, 68], l2: [0, 0.25], scale: [1, 0.375], zero: [false, true] }),
+  buffers: ({ rule, floats, zero }, random) => {
+    const states = statesOf(rule);
+    const gradients = zero ? new Float32Array(STEPS * floats) : random.values(STEPS * floats);
+    for (let step = 1; step <= STEPS; step++) gradients[step * floats - 1] = 0;
+    return {
+      theta: inOut(parameters(random, floats)),
+      state: output(states > 0 ? floats : 0),
+      state2: output(states > 1 ? floats : 0),
+      gradients: input(gradients),
+    };
+  },
+  desc: ({ rule }, at) => optimizerDesc(rule, at),
+  descWrites: ["correction1", "correction2"],
+  call: ({ kernels, memory, at, shape: { floats, l2, scale } }) => {
+    const desc = new Desc(memory, at.desc);
+    kernels.optimizerInit(at.desc, at.theta, floats);
+    for (let step = 0; step < STEPS; step++) {
+      desc.set({ correction1: 1 / (1 - f(0.9) ** (step + 1)), correction2: 1 / (1 - f(0.999) ** (step + 1)) });
+      kernels.optimizerStep(at.desc, at.theta, at.gradients + 4 * step * floats, floats, l2, scale);
+    }
+  },
+  twin: ({ theta, gradients }, { rule, l2, scale }) => runTwin(rule, theta, gradients, l2, scale),
+});
+
+const optimizerInit = kernelCase({
+  kernel: "optimizerInit",
+  tolerance: 2e-7,
+  shapes: cross({ rule: RULES, floats: [4, 8, 12, 16, 20, 68] }),
+  buffers: ({ rule, floats }, random) => ({
+    theta: input(parameters(random, floats)),
+    state: output(statesOf(rule) > 0 ? floats : 0),
+    state2: output(statesOf(rule) > 1 ? floats : 0),
+  }),
+  desc: ({ rule }, at) => optimizerDesc(rule, at),
+  call: ({ kernels, at, shape: { floats } }) => kernels.optimizerInit(at.desc, at.theta, floats),
+  twin: ({ theta }, { rule }) => runTwin(rule, theta, NONE, 0, 1),
+});
+
+const squaredNorm = kernelCase({
+  kernel: "squaredNorm",
+  tolerance: 3e-7,
+  shapes: cross({ floats: [0, 4, 8, 12, 16, 68], l2: [0, 0.25] }),
+  buffers: ({ floats }, random) => ({ theta: input(random.values(floats)), gradient: input(random.values(floats)) }),
+  call: ({ kernels, at, shape: { floats, l2 } }) => kernels.squaredNorm(at.theta, at.gradient, floats, l2),
+  twin: (values, { l2 }) =>
+    multilinear(values, ({ theta, gradient }) => ({
+      returns: [sum(Array.from(theta, (value, i) => (gradient[i]! + l2 * value) ** 2))],
+    })),
+});
+
+// Occurrences
+
+const sortOccurrences = kernelCase({
+  kernel: "sortOccurrences",
+  tolerance: 0,
+  shapes: cross({
+    rows: [1, 2, 3, 10],
+    slots: SLOTS,
+    model: ["fm", "ifm"],
+    values: [false, true],
+    known: ["all", "some", "none"],
+  }),
+  buffers: ({ rows, slots, model, values, known }, random) => {
+    const N = rows + 4;
+    // FM's rows may have any length; both draw from few features, so that some repeat in a row.
+    const lengths = Array.from({ length: N }, () => (model === "fm" ? random.int(slots + 1) : slots));
+    const rowPtr = Uint32Array.from([0, ...lengths]);
+    for (let r = 0; r < N; r++) rowPtr[r + 1]! += rowPtr[r]!;
+    const nnz = rowPtr[N]!;
+    const ids = Uint32Array.from({ length: nnz }, () => random.int(FEATURES + (known === "some" ? 2 : 0)));
+    const most = Math.min(rows * slots, FEATURES);
+    return {
+      touched: outputU32(most),
+      occStart: outputU32(most + 1),
+      occIndex: outputU32(rows * slots),
+      occValue: output(model === "fm" ? rows * slots : 0),
+      // What earlier batches left behind: any place at all.
+      slotOf: scratch(Uint32Array.from({ length: FEATURES + 1 }, () => random.int(2 * most))),
+      order: input(Uint32Array.from(random.permutation(N))),
+      rowPtr: input(rowPtr),
+      features: input(ids.map((j) => (known === "none" ? FEATURES : Math.min(j, FEATURES)))),
+      values: input(values ? random.values(nnz) : NONE),
+    };
+  },
+  desc: ({ rows, model, values }, at) => ({
+    model: MODEL[model],
+    n: FEATURES,
+    first: 3,
+    count: rows,
+    order: at.order,
+    rowPtr: at.rowPtr,
+    features: at.features,
+    values: values ? at.values : 0,
+    slotOf: at.slotOf,
+    touched: at.touched,
+    occStart: at.occStart,
+    occIndex: at.occIndex,
+    occValue: at.occValue,
+  }),
+  descWrites: ["touchedCount"],
+  call: ({ kernels, memory, at }) => {
+    kernels.sortOccurrences(at.desc);
+    return new Desc(memory, at.desc).get("touchedCount");
+  },
+  twin: ({ order, rowPtr, features, values, touched, occStart, occIndex, occValue }, { rows, model }) => {
+    // By feature in order of first touch; within a feature in the order of the rows.
+    const byFeature = new Map<number, { index: number; value: number }[]>();
+    let slot = 0;
+    for (let b = 0; b < rows; b++) {
+      const row = order[3 + b]!;
+      for (let i = rowPtr[row]!; i < rowPtr[row + 1]!; i++, slot++) {
+        const j = features[i]!;
+        if (j === FEATURES) continue;
+        const occurrence = { index: model === "fm" ? b : slot, value: values[i] ?? 1 };
+        byFeature.set(j, [...(byFeature.get(j) ?? []), occurrence]);
+      }
+    }
+    const groups = [...byFeature.values()];
+    const all = groups.flat();
+    const starts = groups.map((_, t) => groups.slice(0, t).flat().length);
+    const behind = (list: number[], like: Numbers) => exactly(Array.from(like, (_, i) => list[i] ?? UNTOUCHED));
+    return {
+      returns: exactly([byFeature.size]),
+      touched: behind([...byFeature.keys()], touched),
+      occStart: behind([...starts, all.length], occStart),
+      occIndex: behind(
+        all.map(({ index }) => index),
+        occIndex,
+      ),
+      occValue: behind(
+        all.map(({ value }) => value),
+        occValue,
+      ),
+    };
+  },
+});
+
+export const cases = {
+  pairwiseForward,
+  pairwiseBackward,
+  pairwiseRecordGradient,
+  linearForward: linear,
+  gatherSlots,
+  knownPairs,
+  productsForward,
+  productsBackward,
+  attentionForward: attentionForwardCase,
+  attentionBackward: attentionBackwardCase,
+  softmax: softmaxCase,
+  softmaxBackward: softmaxBackwardCase,
+  fieldForward: fieldForwardCase,
+  fieldBackward: fieldBackwardCase,
+  matmul,
+  matmulTransposedA,
+  dropoutMask: dropoutMaskCase,
+  dropout: dropoutCase,
+  metricSums,
+  optimizerStep,
+  optimizerInit,
+  squaredNorm,
+  sortOccurrences,
+};
