@@ -10,7 +10,10 @@
 export const ABI_VERSION: u32 = 1;
 
 export const FM: u32 = 0;
+export const AFM: u32 = 1;
 export const IFM: u32 = 2;
+export const INN: u32 = 3;
+export const DEEPIFM: u32 = 4;
 
 export const SQUARED: u32 = 0;
 export const LOGISTIC: u32 = 1;
@@ -38,6 +41,7 @@ export class Desc {
   Ap: u32;
   KF: u32; //              field factors
   P: u32; //               pairs of the list below
+  fieldRows: u32; //       rows of fieldPairs: M(M - 1)/2, or 1 for AFM, whose pairs share q
   activation: u32; //      of the attention's projection
   preScale: f32; //        1/τ when the temperature is on the projection, else 1
   logitScale: f32; //      1/τ when the temperature is on the logits, else 1
@@ -53,12 +57,25 @@ export class Desc {
   fieldU: usize; //        f32[F, KFp] interaction
   KFp: u32;
   fieldD: usize; //        f32[KF, Kp] factor
+  prediction: usize; //    f32[Kp] q of AFM
+  gamma: usize; //         f32[Kp] batch norm of FM, or 0
+  beta: usize;
+  movingMean: usize;
+  movingVariance: usize;
+  layers: usize; //        {rows, columns, kernel, bias, transpose, chunk offset, hidden, gradient}[layerCount], see dense.ts
+  layerCount: u32;
 
   // Derived from the parameters at the start of a batch
   attnWT: usize; //        f32[Ap, Kp] transpose of attnW
-  fieldPairs: usize; //    f32[P + 1, Kp] F_p; row P is zero and belongs to the padding pairs
+  fieldPairs: usize; //    f32[fieldRows + 1, Kp] F_p; the last row is zero and belongs to the padding pairs
   fieldOfSlot: usize; //   u32[M]
-  pairs: usize; //         {s, t, p}[Pp] byte offsets into the slot buffer and into fieldPairs; padded to 4 with {M, M, P}
+  pairs: usize; //         {s, t, p}[Pp] byte offsets into the slot buffer and into fieldPairs; padded to 4 with {M, M, fieldRows}
+  active: usize; //        the pairs of this batch: `pairs`, or sampled ones at `sampled`
+  activeCount: u32;
+  sampled: usize; //       {s, t, p}[Pp], or 0
+  sampleCount: u32; //     pairs to draw; 0 = all
+  sampleNoise: u32; //     1: draw at random; 0: the largest ‖F_p‖
+  sampleKeys: usize; //    f64[2, P] log‖F_p‖² + Gumbel noise, and room to select
 
   // Data set in CSR form
   labels: usize; //        f32[N]
@@ -78,13 +95,15 @@ export class Desc {
   keepProducts: u32; //    threshold of keep[1]
   yHat: usize; //          f32[batch rows] scores
   rowSum: usize; //        FM: f32[batch rows, rowFloats] Σ v x, then [ dz ⊙ Σ v x | dy 0 0 0 ]
-  rowDz: usize; //         FM with dropout: f32[batch rows, rowFloats] dLoss/dz
+  rowDz: usize; //         FM with dropout or batch norm: f32[batch rows, rowFloats] dLoss/dz
+  rowZ: usize; //          FM with batch norm: f32[batch rows, rowFloats] z
+  batchNorm: usize; //     f32[4, Kp] mean, 1/√(σ² + ε), dγ, dβ
   slotGrad: usize; //      IFM: f32[batch rows · M, rowFloats] gradient of each occurrence's record
 
   // Chunks: fixed pieces of a batch, whatever the number of threads
   chunkRows: u32;
   chunkLoss: usize; //     f64[chunks]
-  chunkGrad: usize; //     f32[chunks, chunkFloats]: [ dBias 0 0 0 | dWT Ap·Kp | db Ap | dh Ap | dF (P + 1)·Kp ]
+  chunkGrad: usize; //     f32[chunks, chunkFloats]: [ dBias 0 0 0 | dWT Ap·Kp | db Ap | dh Ap | dF (fieldRows + 1)·Kp | layers ]
   chunkFloats: u32;
 
   // Occurrences of the batch, sorted by feature (a sparse set, then a counting sort)
@@ -121,7 +140,11 @@ export class Desc {
   segmentCount: u32;
   rowGrad: usize; //       f32[rowFloats] gradient of one record while it is summed
 
-  // Scratch of one row (IFM)
+  // Scratch: `blockRows` rows of `scratchRow` bytes each, then what the block shares
+  blockRows: u32; //       rows that go forward, then backward, together; a multiple of 4 for networks
+  scratchRow: u32;
+  sGradients: u32; //      f32[blockRows] dLoss/dŷ
+
   sState: u32; //          {address of its list of pairs, number of pairs}
   sSlots: u32; //          f32[M + 1, Kp] v x; all of these are offsets in bytes from the scratch pointer
   sSlotGrad: u32; //       f32[M + 1, Kp]
@@ -133,4 +156,7 @@ export class Desc {
   sScores: u32; //         f32[Pp] <e_p, F_p>
   sMask: u32; //           i16[Pp, Kp8] dropout mask of the pair products
   sPairs: u32; //          {s, t, p}[Pp] pairs of a row with unknown features
+  sPooled: u32; //         AFM: f32[4, Kp] q after dropout, zeros, and their gradients
+  sInput: u32; //          input of the network: f32[fieldRows, Kp] (INN), or sSlots (DeepIFM)
+  sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
 }

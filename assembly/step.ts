@@ -1,10 +1,16 @@
-import { Desc, FM } from "./abi";
+import { AFM, DEEPIFM, Desc, FM, INN } from "./abi";
+import { batchNormBackward, batchNormEnd, batchNormMoving, batchNormStatistics } from "./kernels/batch-norm";
+import { networkBegin, networkEnd } from "./kernels/dense";
 import { lossGradient, lossValue } from "./kernels/loss";
 import { sortOccurrences } from "./kernels/occurrences";
 import { optimizerStep, squaredNorm } from "./kernels/optimizer";
 import { pairwiseRecordGradient } from "./kernels/pairwise";
-import { fmBackward, fmForward } from "./models/fm";
-import { ifmBackward, ifmBegin, ifmEnd, ifmForward, ifmRecordGradient } from "./models/ifm";
+import { afmBackward, afmBegin, afmEnd, afmForward } from "./models/afm";
+import { attendedRecordGradient } from "./models/attended";
+import { deepifmBackward, deepifmForward } from "./models/deepifm";
+import { fmBackward, fmForward, fmNormBegin, fmNormEnd } from "./models/fm";
+import { ifmBackward, ifmBegin, ifmEnd, ifmForward } from "./models/ifm";
+import { innBackward, innForward } from "./models/inn";
 
 /*
  * The way of one batch:
@@ -16,34 +22,72 @@ import { ifmBackward, ifmBegin, ifmEnd, ifmForward, ifmRecordGradient } from "./
  *   updateDense    one step of the dense parameters
  *   updateRecords  each touched feature: sum its occurrences, one step       (ranges are independent)
  *
- * Neither chunks nor ranges depend on who computes them, so neither do the bits.
+ * Neither chunks nor ranges depend on who computes them, so neither do the bits. Batch norm looks at the whole batch
+ * between forward and backward, so FM with it goes over the rows once before (fmNormBegin) and once after (fmNormEnd).
  */
 
-export function batchBegin(d: Desc): void {
-  if (d.model != FM) ifmBegin(d);
-  sortOccurrences(d);
+/** What the rows of a batch share, computed from the parameters. */
+function derive(d: Desc): void {
+  if (d.model == FM) return;
+  if (d.model == AFM) afmBegin(d);
+  else ifmBegin(d);
 }
 
-/** Score of row b of the batch. */
-@inline
-function forward(d: Desc, b: u32, scratch: usize, training: bool): f32 {
-  return d.model == FM ? fmForward(d, b, training) : ifmForward(d, b, scratch, training);
+export function batchBegin(d: Desc): void {
+  derive(d);
+  networkBegin(d);
+  sortOccurrences(d);
+  if (d.batchNorm) {
+    fmNormBegin(d, 0, d.count);
+    batchNormStatistics(d);
+  }
+}
+
+/** Scores of the block of rows b … b + rows - 1, into d.yHat. */
+function forward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): void {
+  if (d.model == INN) return innForward(d, b, rows, scratch, training);
+  if (d.model == DEEPIFM) return deepifmForward(d, b, rows, scratch, training);
+  for (let r: u32 = 0; r < rows; r++) {
+    const row = scratch + <usize>r * d.scratchRow;
+    let yHat: f32;
+    if (d.model == FM) yHat = fmForward(d, b + r, training);
+    else if (d.model == AFM) yHat = afmForward(d, b + r, row, training);
+    else yHat = ifmForward(d, b + r, row, training);
+    store<f32>(d.yHat + (<usize>(b + r) << 2), yHat);
+  }
+}
+
+/** Backward of the same block; `dy` is f32[blockRows]. */
+function backward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usize, chunk: usize): void {
+  if (d.model == INN) return innBackward(d, b, rows, scratch, dy, chunk);
+  if (d.model == DEEPIFM) return deepifmBackward(d, b, rows, scratch, dy, chunk);
+  for (let r: u32 = 0; r < rows; r++) {
+    const row = scratch + <usize>r * d.scratchRow;
+    const g = load<f32>(dy + (<usize>r << 2));
+    if (d.model == FM) fmBackward(d, b + r, g, chunk);
+    else if (d.model == AFM) afmBackward(d, b + r, row, g, chunk);
+    else ifmBackward(d, b + r, row, g, chunk);
+  }
 }
 
 /** Forward, loss and backward of the rows of chunk c. Its gradients, loss and scores are overwritten. */
 export function trainChunk(d: Desc, c: u32, scratch: usize): void {
   const from = c * d.chunkRows, to = min(d.count, from + d.chunkRows);
   const chunk = d.chunkGrad + <usize>c * (<usize>d.chunkFloats << 2);
+  const dy = scratch + d.sGradients;
   memory.fill(chunk, 0, <usize>d.chunkFloats << 2);
   let loss: f64 = 0;
-  for (let b = from; b < to; b++) {
-    const yHat = forward(d, b, scratch, true);
-    const label = load<f32>(d.labels + (<usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2));
-    store<f32>(d.yHat + (<usize>b << 2), yHat);
-    loss += lossValue(d.loss, yHat, label);
-    const dy = d.dyScale * lossGradient(d.loss, yHat, label);
-    if (d.model == FM) fmBackward(d, b, dy, chunk);
-    else ifmBackward(d, b, scratch, dy, chunk);
+  for (let b = from; b < to; b += d.blockRows) {
+    const rows = min(d.blockRows, to - b);
+    forward(d, b, rows, scratch, true);
+    memory.fill(dy, 0, <usize>d.blockRows << 2);
+    for (let r: u32 = 0; r < rows; r++) {
+      const yHat = load<f32>(d.yHat + (<usize>(b + r) << 2));
+      const label = load<f32>(d.labels + (<usize>load<u32>(d.order + (<usize>(d.first + b + r) << 2)) << 2));
+      loss += lossValue(d.loss, yHat, label);
+      store<f32>(dy + (<usize>r << 2), d.dyScale * lossGradient(d.loss, yHat, label));
+    }
+    backward(d, b, rows, scratch, dy, chunk);
   }
   store<f64>(d.chunkLoss + (<usize>c << 3), loss);
 }
@@ -68,7 +112,14 @@ export function batchReduce(d: Desc): f64 {
   const last = d.segments + <usize>(d.segmentCount - 1) * SEGMENT_BYTES;
   memory.fill(d.grad, 0, <usize>load<u32>(last) + (<usize>load<u32>(last, 4) << 2));
   store<f32>(d.grad + (d.bias - d.dense), load<f32>(d.chunkGrad));
-  if (d.model != FM) ifmEnd(d, d.chunkGrad);
+  if (d.model == AFM) afmEnd(d, d.chunkGrad);
+  else if (d.model != FM) ifmEnd(d, d.chunkGrad);
+  networkEnd(d, d.chunkGrad);
+  if (d.batchNorm) {
+    batchNormBackward(d.rowZ, d.rowDz, d);
+    batchNormEnd(d);
+    fmNormEnd(d, 0, d.count);
+  }
   return loss;
 }
 
@@ -81,7 +132,7 @@ function recordGradient(d: Desc, t: u32): usize {
   const record = d.table + <usize>load<u32>(d.touched + at) * (<usize>d.rowFloats << 2);
   const from = load<u32>(d.occStart + at), to = load<u32>(d.occStart + at, 4);
   if (d.model == FM) pairwiseRecordGradient(d.rowGrad, record, d, from, to);
-  else ifmRecordGradient(d.rowGrad, d, from, to);
+  else attendedRecordGradient(d.rowGrad, d, from, to);
   return record;
 }
 
@@ -157,6 +208,7 @@ export function trainBatch(d: Desc, scratch: usize): f64 {
 
 /** Scores of the rows order[first] … of the batch, into d.yHat. */
 export function predictBatch(d: Desc, scratch: usize): void {
-  if (d.model != FM) ifmBegin(d);
-  for (let b: u32 = 0; b < d.count; b++) store<f32>(d.yHat + (<usize>b << 2), forward(d, b, scratch, false));
+  derive(d);
+  if (d.batchNorm) batchNormMoving(d);
+  for (let b: u32 = 0; b < d.count; b += d.blockRows) forward(d, b, min(d.blockRows, d.count - b), scratch, false);
 }

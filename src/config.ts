@@ -33,6 +33,8 @@ export interface ModelConfig {
   fieldOfSlot: number[];
   /** Leave out pairs of two slots of one field (DeepIFM). */
   excludeSameField: boolean;
+  /** Batch normalisation of the pair part (FM). */
+  batchNorm: boolean;
 }
 
 /** Weights of the L2 terms λ·½‖·‖² by group. */
@@ -61,6 +63,10 @@ export interface TrainConfig {
   earlyStop: number;
   seed: number;
   shuffle: boolean;
+  /** Share of the pairs that a batch uses, drawn by ‖F_p‖² (IFM, DeepIFM); 1 = all. */
+  samplePairs: number;
+  /** Steps before sampling begins. */
+  sampleAfter: number;
   /** Names of tensors that are not trained. */
   freeze: string[];
   /** μ of momentum. */
@@ -74,8 +80,8 @@ export interface TrainConfig {
 /** Seed of a run that names none. */
 export const DEFAULT_SEED = 2019;
 
-/** Models that this version computes. */
-export const MODELS = ["fm", "ifm"] as const satisfies ModelKind[];
+/** Kinds of model, simplest first. */
+export const MODELS = ["fm", "afm", "ifm", "inn", "deepifm"] as const satisfies ModelKind[];
 
 /** Model options that nobody named. Features, fields and the fields of the slots come from the data. */
 export function defaultModel(model: ModelKind): Omit<ModelConfig, "features" | "fields" | "fieldOfSlot"> {
@@ -91,6 +97,7 @@ export function defaultModel(model: ModelKind): Omit<ModelConfig, "features" | "
     temperatureOn: "logits",
     loss: deep ? "logistic" : "squared",
     excludeSameField: deep,
+    batchNorm: false,
   };
 }
 
@@ -108,6 +115,8 @@ export function defaultTrain(_model: ModelKind, loss: Loss): TrainConfig {
     earlyStop: 5,
     seed: DEFAULT_SEED,
     shuffle: true,
+    samplePairs: 1,
+    sampleAfter: 0,
     freeze: [],
     momentum: 0.95,
     adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, exact: false },
@@ -129,9 +138,7 @@ const MAX_SLOTS = 1024;
  */
 export function validateModelConfig(given: Record<string, unknown>, fail: Fail = usage): ModelConfig {
   const check = checker(fail);
-  const model = check.oneOf("model", given.model, ["fm", "afm", "ifm", "inn", "deepifm"] as const);
-  if (!(MODELS as readonly string[]).includes(model))
-    throw fail(`model: this version computes ${MODELS.join(" and ")}, not ${model}`);
+  const model = check.oneOf("model", given.model, MODELS);
   const config = { ...defaultModel(model), ...withoutUndefined(given) } as Record<string, unknown>;
   const features = check.integer("features", config.features, 1, MAX_SIZE);
   let fieldOfSlot =
@@ -146,6 +153,8 @@ export function validateModelConfig(given: Record<string, unknown>, fail: Fail =
     throw fail(`fieldOfSlot: expected at most ${MAX_SLOTS} slots, got ${fieldOfSlot.length}`);
   const lowest = fieldOfSlot.reduce((most, field) => Math.max(most, field + 1), model === "fm" ? 0 : 1);
   const fields = config.fields === undefined ? lowest : check.integer("fields", config.fields, lowest, MAX_SLOTS);
+  const batchNorm = check.boolean("batchNorm", config.batchNorm);
+  if (batchNorm && model !== "fm") throw fail(`batchNorm: fm has it, ${model} does not`);
   return {
     model,
     features,
@@ -160,6 +169,7 @@ export function validateModelConfig(given: Record<string, unknown>, fail: Fail =
     loss: check.oneOf("loss", config.loss, ["squared", "logistic"] as const),
     fieldOfSlot,
     excludeSameField: check.boolean("excludeSameField", config.excludeSameField),
+    batchNorm,
   };
 }
 
@@ -182,6 +192,9 @@ export function validateTrainConfig(given: Partial<TrainConfig>, model: ModelKin
   check.number("ftrl.l2", ftrl.l2, { least: 0 });
   // β = 0 and λ₂ = 0 would divide by 0 before the first gradient.
   check.number("ftrl.beta", ftrl.beta, ftrl.l2 > 0 ? { least: 0 } : { above: 0 });
+  const samplePairs = check.number("samplePairs", train.samplePairs, { above: 0, most: 1 });
+  if (samplePairs < 1 && model !== "ifm" && model !== "deepifm")
+    throw usage(`samplePairs: ifm and deepifm sample, ${model} does not`);
   if (!Array.isArray(train.freeze)) throw usage("freeze: expected a list of tensor names");
   return {
     optimizer: check.oneOf("optimizer", train.optimizer, ["sgd", "momentum", "adagrad", "adam", "ftrl"] as const),
@@ -198,6 +211,8 @@ export function validateTrainConfig(given: Partial<TrainConfig>, model: ModelKin
     earlyStop: check.integer("earlyStop", train.earlyStop, 0, MAX_SIZE),
     seed: check.integer("seed", train.seed, 0, 2 ** 32 - 1),
     shuffle: check.boolean("shuffle", train.shuffle),
+    samplePairs,
+    sampleAfter: check.integer("sampleAfter", train.sampleAfter, 0, 2 ** 32 - 1),
     freeze: [...train.freeze],
     momentum: check.number("momentum", train.momentum, { least: 0, below: 1 }),
     adam,

@@ -1,3 +1,4 @@
+import { Desc } from "../abi";
 import { madd, zero } from "../simd";
 
 // Blocks of 4 rows × 2 vectors: eight accumulators, two vectors of B and one splat fit V8's fifteen registers.
@@ -160,5 +161,106 @@ export function matmulTransposedA(
       }
     }
     j += pair ? 32 : 16;
+  }
+}
+
+/*
+ * Networks. A layer is a record of 8 u32 in linear memory:
+ *   rows       inputs, padded        columns   units, padded to 4
+ *   kernel     f32[rows, columns]    bias      f32[columns]
+ *   transpose  f32[columns, rows]    chunk     byte offset of [ dKernel | dBias ] in a chunk's gradients
+ *   hidden     byte offset in the block's scratch of f32[blockRows, columns] and
+ *   gradient   of its gradient
+ */
+const LAYER_BYTES: usize = 32;
+
+@inline
+function layer(d: Desc, l: u32, field: usize): u32 {
+  return load<u32>(d.layers + <usize>l * LAYER_BYTES + (field << 2));
+}
+
+/** Transposes every kernel, for backward. */
+export function networkBegin(d: Desc): void {
+  for (let l: u32 = 0; l < d.layerCount; l++) {
+    const rows = layer(d, l, 0), columns = layer(d, l, 1);
+    let from = <usize>layer(d, l, 2);
+    const transpose = <usize>layer(d, l, 4), stride = <usize>rows << 2;
+    for (let i: u32 = 0; i < rows; i++) {
+      let to = transpose + (<usize>i << 2);
+      for (let j: u32 = 0; j < columns; j++, from += 4, to += stride) store<f32>(to, load<f32>(from));
+    }
+  }
+}
+
+/**
+ * H_l = relu(H_{l-1} K_l + b_l), the last layer linear. Returns the address of the last layer's f32[rows, columns].
+ *
+ * @param scratch of the block
+ * @param x       in f32[rows, layer 0's rows], row stride xBytes
+ * @param rows    a multiple of 4
+ */
+export function networkForward(d: Desc, scratch: usize, x: usize, xBytes: usize, rows: u32): usize {
+  let A = x, aBytes = xBytes;
+  for (let l: u32 = 0; l < d.layerCount; l++) {
+    const columns = layer(d, l, 1), bytes = <usize>columns << 2;
+    const H = scratch + layer(d, l, 6);
+    matmul(H, A, layer(d, l, 2), rows, layer(d, l, 0), columns, bytes, aBytes, bytes);
+    const bias = <usize>layer(d, l, 3);
+    const hidden = l + 1 < d.layerCount;
+    for (let r = H, end = H + <usize>rows * bytes; r < end; r += bytes) {
+      for (let j: usize = 0; j < bytes; j += 16) {
+        const z = f32x4.add(v128.load(r + j), v128.load(bias + j));
+        v128.store(r + j, hidden ? f32x4.max(z, zero()) : z);
+      }
+    }
+    A = H;
+    aBytes = bytes;
+  }
+  return A;
+}
+
+/**
+ * Backward of networkForward.
+ *
+ * @param dy    in     f32[rows] gradient of the single output; 0 for rows that are none
+ * @param dx    out    f32[rows, layer 0's rows], row stride xBytes      overwritten
+ * @param chunk in/out gradients of the chunk                            accumulated (+=)
+ */
+export function networkBackward(
+  d: Desc, scratch: usize, x: usize, dx: usize, xBytes: usize, rows: u32, dy: usize, chunk: usize,
+): void {
+  const last = d.layerCount - 1;
+  const top = scratch + layer(d, last, 7);
+  for (let r: u32 = 0; r < rows; r++) {
+    v128.store(top + (<usize>r << 4), f32x4.replace_lane(zero(), 0, load<f32>(dy + (<usize>r << 2))));
+  }
+  for (let l = last; ; l--) {
+    const inputs = layer(d, l, 0), columns = layer(d, l, 1), bytes = <usize>columns << 2;
+    const dH = scratch + layer(d, l, 7);
+    const A = l ? scratch + layer(d, l - 1, 6) : x, aBytes = l ? <usize>inputs << 2 : xBytes;
+    const dA = l ? scratch + layer(d, l - 1, 7) : dx;
+    const dKernel = chunk + layer(d, l, 5), dBias = dKernel + <usize>inputs * bytes;
+    matmulTransposedA(dKernel, A, dH, rows, inputs, columns, bytes, aBytes, bytes);
+    for (let j: usize = 0; j < bytes; j += 16) {
+      let sum = v128.load(dBias + j);
+      for (let r = dH + j, end = r + <usize>rows * bytes; r < end; r += bytes) sum = f32x4.add(sum, v128.load(r));
+      v128.store(dBias + j, sum);
+    }
+    matmul(dA, dH, layer(d, l, 4), rows, columns, inputs, aBytes, bytes, <usize>inputs << 2);
+    if (!l) break;
+    for (let i: usize = 0, end = <usize>rows * aBytes; i < end; i += 16) {
+      v128.store(dA + i, v128.and(v128.load(dA + i), f32x4.gt(v128.load(A + i), zero())));
+    }
+  }
+}
+
+/** Copies the reduced gradients of a chunk to where the optimizer looks for them. */
+export function networkEnd(d: Desc, chunk: usize): void {
+  const toGrad = d.grad - d.dense;
+  for (let l: u32 = 0; l < d.layerCount; l++) {
+    const bytes = <usize>layer(d, l, 1) << 2, kernelBytes = <usize>layer(d, l, 0) * bytes;
+    const from = chunk + layer(d, l, 5);
+    memory.copy(<usize>layer(d, l, 2) + toGrad, from, kernelBytes);
+    memory.copy(<usize>layer(d, l, 3) + toGrad, from + kernelBytes, bytes);
   }
 }

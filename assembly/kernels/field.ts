@@ -14,14 +14,14 @@ function fieldRow(d: Desc, offset: u32): usize {
 /**
  * F_p = (U[g_s] ⊙ U[g_t]) D for every pair of the list.   Hong et al. 2019, field aspect
  *
- * @param d  in fieldU, fieldD, pairs; out fieldPairs f32[P + 1, Kp], whose last row is set to 0 (padding pairs)
+ * @param d  in fieldU, fieldD, pairs; out fieldPairs f32[fieldRows + 1, Kp], whose last row is set to 0 (padding pairs)
  */
 export function fieldForward(d: Desc): void {
   const laneBytes = <usize>d.Kp << 2, KF = <usize>d.KF << 2;
   for (let p: u32 = 0; p < d.P; p++) {
     const pair = d.pairs + <usize>p * PAIR_BYTES;
     const us = fieldRow(d, load<u32>(pair)), ut = fieldRow(d, load<u32>(pair, 4));
-    const F = d.fieldPairs + <usize>p * laneBytes;
+    const F = d.fieldPairs + <usize>load<u32>(pair, 8);
     for (let k: usize = 0; k < laneBytes; k += 16) {
       let sum = zero();
       let D = d.fieldD + k;
@@ -31,7 +31,7 @@ export function fieldForward(d: Desc): void {
       v128.store(F + k, sum);
     }
   }
-  memory.fill(d.fieldPairs + <usize>d.P * laneBytes, 0, laneBytes);
+  memory.fill(d.fieldPairs + <usize>d.fieldRows * laneBytes, 0, laneBytes);
 }
 
 /**
@@ -39,13 +39,14 @@ export function fieldForward(d: Desc): void {
  *
  * @param dU in/out f32[F, KFp]    accumulated (+=)
  * @param dD in/out f32[KF, Kp]    accumulated (+=)
- * @param dF in     f32[P, Kp]
+ * @param dF in     f32[fieldRows, Kp]
  */
 export function fieldBackward(dU: usize, dD: usize, dF: usize, d: Desc): void {
   const laneBytes = <usize>d.Kp << 2, KF = <usize>d.KF << 2;
   const toGradient = dU - d.fieldU;
-  for (let p: u32 = 0; p < d.P; p++, dF += laneBytes) {
+  for (let p: u32 = 0; p < d.P; p++) {
     const pair = d.pairs + <usize>p * PAIR_BYTES;
+    const dFp = dF + <usize>load<u32>(pair, 8);
     const us = fieldRow(d, load<u32>(pair)), ut = fieldRow(d, load<u32>(pair, 4));
     let at: usize = 0;
     for (let f: usize = 0; f < KF; f += 4, at += laneBytes) {
@@ -53,7 +54,7 @@ export function fieldBackward(dU: usize, dD: usize, dF: usize, d: Desc): void {
       const uv = f32x4.splat(u * v);
       let q = zero();
       for (let k: usize = 0; k < laneBytes; k += 16) {
-        const g = v128.load(dF + k);
+        const g = v128.load(dFp + k);
         q = madd(g, v128.load(d.fieldD + at + k), q);
         v128.store(dD + at + k, madd(uv, g, v128.load(dD + at + k)));
       }

@@ -49,13 +49,15 @@ export function knownPairs(out: usize, desc: usize, features: usize): u32 {
 export function productsForward(
   out: usize, scores: usize, desc: usize, slots: usize, mask: usize, pairs: usize, Pp: u32, keepScale: f32,
 ): void {
-  products.productsForward(out, scores, changetype<Desc>(desc), slots, mask, pairs, Pp, keepScale);
+  const d = changetype<Desc>(desc);
+  products.productsForward(out, scores, d, d.fieldPairs, slots, mask, pairs, Pp, keepScale);
 }
 
 export function productsBackward(
   slotGrad: usize, dF: usize, desc: usize, slots: usize, dH: usize, dc: usize, mask: usize, pairs: usize, Pp: u32,
 ): void {
-  products.productsBackward(slotGrad, dF, changetype<Desc>(desc), slots, dH, dc, mask, pairs, Pp);
+  const d = changetype<Desc>(desc);
+  products.productsBackward(slotGrad, dF, d, d.fieldPairs, slots, dH, dc, mask, pairs, Pp, 0);
 }
 
 export function attentionForward(logits: usize, H: usize, desc: usize, P: u32): void {

@@ -1,48 +1,92 @@
 import { Desc } from "../abi";
-import { dropout, STREAM_PRODUCTS } from "../kernels/dropout";
+import { batchNormForward } from "../kernels/batch-norm";
+import { dropout, KEEP_ALL, STREAM_PRODUCTS } from "../kernels/dropout";
 import { linearForward } from "../kernels/linear";
 import { pairwiseBackward, pairwiseForward } from "../kernels/pairwise";
 import { key } from "../random";
 import { hsum, zero } from "../simd";
 
-/**
- * FM (Rendle 2010): y = linear + Σ_k z_k. Dropout, in training only, acts on z.
- *
- * @param b row of the batch
- * @returns ŷ; d.rowSum[b] keeps Σ v x
- */
-export function fmForward(d: Desc, b: u32, training: bool): f32 {
+/** Σ_k of row b of a buffer of records' width. */
+@inline
+function laneSum(z: usize, Kp: u32): f32 {
+  let sum = zero();
+  for (const end = z + (<usize>Kp << 2); z < end; z += 16) sum = f32x4.add(sum, v128.load(z));
+  return hsum(sum);
+}
+
+/** Linear part of row b; Σ v x goes to d.rowSum[b] and, where `z` is not 0, the pair part to z. */
+@inline
+function linearAndPairs(d: Desc, b: u32, z: usize, sum: bool): f32 {
   const r = d.rowPtr + (<usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2);
   const begin = <usize>load<u32>(r) << 2;
   const slots = load<u32>(r, 4) - load<u32>(r);
   const features = d.features + begin;
   const values = d.values ? d.values + begin : 0;
   const linear = linearForward(d, features, values, slots);
+  const pairs = pairwiseForward(d.rowSum + <usize>b * (<usize>d.rowFloats << 2), z, d, features, values, slots);
+  return sum ? linear + pairs : linear;
+}
 
+/**
+ * FM (Rendle 2010): y = linear + Σ_k z_k. Batch normalisation, then (in training only) dropout act on z.
+ *
+ * @param b row of the batch
+ * @returns ŷ; d.rowSum[b] keeps Σ v x
+ */
+export function fmForward(d: Desc, b: u32, training: bool): f32 {
   const row = <usize>b * (<usize>d.rowFloats << 2);
-  const S = d.rowSum + row;
-  if (!training || !d.rowDz) return linear + pairwiseForward(S, 0, d, features, values, slots);
+  const drop = training && d.keepProducts < KEEP_ALL;
+  if (!d.batchNorm && !drop) return linearAndPairs(d, b, 0, true);
 
-  const kept = d.rowDz + row;
-  const laneBytes = <usize>d.Kp << 2;
-  pairwiseForward(S, kept, d, features, values, slots);
-  let sum = zero();
-  const k0 = key(d.seed, STREAM_PRODUCTS, d.step, b);
-  dropout(kept, kept, d.Kp, k0, d.keepProducts);
-  for (let k: usize = 0; k < laneBytes; k += 16) sum = f32x4.add(sum, v128.load(kept + k));
-  return linear + hsum(sum);
+  let z: usize, linear: f32;
+  if (d.batchNorm && training) {
+    // fmNormBegin has put z and the linear part there.
+    z = d.rowDz + row;
+    linear = load<f32>(d.yHat + (<usize>b << 2));
+    batchNormForward(z, d.rowZ + row, d);
+  } else {
+    z = (d.batchNorm ? d.rowZ : d.rowDz) + row;
+    linear = linearAndPairs(d, b, z, false);
+    if (d.batchNorm) batchNormForward(z, z, d);
+  }
+  if (drop) dropout(z, z, d.Kp, key(d.seed, STREAM_PRODUCTS, d.step, b), d.keepProducts);
+  return linear + laneSum(z, d.Kp);
 }
 
 /** dLoss/dz = dy (times the dropout mask); leaves in d.rowSum[b] what pairwiseRecordGradient sums. */
 export function fmBackward(d: Desc, b: u32, dy: f32, dBias: usize): void {
   const row = <usize>b * (<usize>d.rowFloats << 2);
-  let dz: usize = 0;
-  if (d.rowDz) {
-    dz = d.rowDz + row;
-    const g = f32x4.splat(dy);
-    for (let k: usize = 0, end = <usize>d.Kp << 2; k < end; k += 16) v128.store(dz + k, g);
+  const S = d.rowSum + row;
+  store<f32>(dBias, load<f32>(dBias) + dy);
+  if (!d.rowDz) {
+    pairwiseBackward(S, 0, dy, d.Kp);
+    return;
+  }
+  const dz = d.rowDz + row;
+  const laneBytes = <usize>d.Kp << 2;
+  const g = f32x4.splat(dy);
+  for (let k: usize = 0; k < laneBytes; k += 16) v128.store(dz + k, g);
+  if (d.keepProducts < KEEP_ALL) {
     dropout(dz, dz, d.Kp, key(d.seed, STREAM_PRODUCTS, d.step, b), d.keepProducts);
   }
-  pairwiseBackward(d.rowSum + row, dz, dy, d.Kp);
-  store<f32>(dBias, load<f32>(dBias) + dy);
+  // Under batch norm dz depends on the whole batch: fmNormEnd goes on when that is known.
+  if (d.batchNorm) store<f32>(S + laneBytes, dy);
+  else pairwiseBackward(S, dz, dy, d.Kp);
+}
+
+/** Before the rows of a batch under batch norm: z and the linear part of rows from … to - 1. */
+export function fmNormBegin(d: Desc, from: u32, to: u32): void {
+  for (let b = from; b < to; b++) {
+    const linear = linearAndPairs(d, b, d.rowZ + <usize>b * (<usize>d.rowFloats << 2), false);
+    store<f32>(d.yHat + (<usize>b << 2), linear);
+  }
+}
+
+/** After them: d.rowDz now is the gradient of z itself. */
+export function fmNormEnd(d: Desc, from: u32, to: u32): void {
+  for (let b = from; b < to; b++) {
+    const row = <usize>b * (<usize>d.rowFloats << 2);
+    const S = d.rowSum + row;
+    pairwiseBackward(S, d.rowDz + row, load<f32>(S + (<usize>d.Kp << 2)), d.Kp);
+  }
 }

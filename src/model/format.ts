@@ -22,6 +22,7 @@ const MODEL_KEYS = [
   "loss",
   "fieldOfSlot",
   "excludeSameField",
+  "batchNorm",
 ] as const satisfies (keyof ModelConfig)[];
 
 /** Bytes of a model file: safetensors with `format`, `format_version` and `config` in its metadata. */
@@ -72,6 +73,8 @@ export function decodeModel(
   const isModelKey = (key: string) => (MODEL_KEYS as readonly string[]).includes(key);
   const given = Object.fromEntries(entries.filter(([key]) => isModelKey(key)));
   const record = checkRecord(Object.fromEntries(entries.filter(([key]) => !isModelKey(key))), fail);
+  // The tensors say so where the config is silent.
+  given.batchNorm ??= given.model === "fm" && tensors.has("batch_norm.gamma");
   const config = validateModelConfig(given, (message) => fail(`config: ${message}`));
 
   for (const { name, shape } of layoutOf(config).tensors) {

@@ -10,7 +10,12 @@ const LIMIT = 65535 * PAGE;
  * never go stale.
  */
 export class Arena {
-  #end = HEAP_BASE;
+  #end: number;
+
+  /** @param start first address */
+  constructor(start = HEAP_BASE) {
+    this.#end = start;
+  }
 
   /** Address of `bytes` bytes, 64-aligned (a cache line). */
   take(bytes: number): number {

@@ -13,6 +13,9 @@ const STREAM_INIT = 1;
 /** Rows that are scored in one call; bounds the copy of the rows in linear memory. */
 const SCORE_ROWS = 4096;
 
+/** Scratch of a block of rows of a model with a network stays below this where it can. */
+const BLOCK_BYTES = 5e5;
+
 /** Dense gradients of all chunks together stay below this. */
 const CHUNK_GRADIENT_BYTES = 8e6;
 const MIN_CHUNK_ROWS = 64;
@@ -65,6 +68,9 @@ export class Session {
   /** Slots whose feature the model does not know, among the training rows. */
   readonly unknownFeatures: number;
   readonly #desc: Desc;
+  /** Pairs that the model looks at. */
+  readonly #pairs: number;
+  readonly #sampling: { ratio: number; after: number };
   readonly #parameters: number;
   readonly #scratch: number;
   readonly #sums: number;
@@ -92,6 +98,8 @@ export class Session {
     const M = isFM ? 0 : config.fieldOfSlot.length;
     const pairs = isFM ? [] : pairsOf(config);
     const P = pairs.length;
+    this.#pairs = P;
+    this.#sampling = { ratio: training?.config.samplePairs ?? 1, after: training?.config.sampleAfter ?? 0 };
     const Pp = Math.ceil(P / 4) * 4;
 
     const arena = new Arena();
@@ -104,26 +112,46 @@ export class Session {
     const state2 = states > 1 ? arena.take(layout.bytes) - this.#parameters : 0;
 
     const attnWT = arena.take(4 * Ap * Kp);
-    const fieldPairs = arena.take(4 * (P + 1) * Kp);
+    const fieldRows = config.model === "afm" ? 1 : (M * (M - 1)) / 2;
+    const fieldPairs = arena.take(4 * (fieldRows + 1) * Kp);
     const fieldOfSlot = arena.take(4 * M);
     const pairList = arena.take(12 * Pp);
+    const sampled = arena.take(12 * Pp);
+    const sampleKeys = arena.take(16 * P);
+    const batchNorm = config.batchNorm ? arena.take(4 * 4 * Kp) : 0;
 
     // Scratch of one row: offsets from one address, so that every thread can have its own.
-    const scratch = new Arena();
-    const base = scratch.take(16);
-    const scratchOf = (bytes: number) => scratch.take(bytes) - base;
+    const row = new Arena(0);
     const productFloats = Kp + 16;
-    const sState = 0;
-    const sSlots = scratchOf(4 * (M + 1) * Kp);
-    const sSlotGrad = scratchOf(4 * (M + 1) * Kp);
-    const sProducts = scratchOf(4 * Pp * productFloats);
-    const sHidden = scratchOf(4 * Pp * Ap);
-    const sWeights = scratchOf(4 * Pp);
-    const sDropped = scratchOf(4 * Pp);
-    const sScores = scratchOf(4 * Pp);
-    const sMask = scratchOf(2 * Pp * Math.ceil(Kp / 8) * 8);
-    const sPairs = scratchOf(12 * Pp);
-    this.#scratch = arena.take(scratch.bytes - base);
+    const inn = config.model === "inn";
+    const sState = row.take(8);
+    const sSlots = row.take(4 * (M + 1) * Kp);
+    const sSlotGrad = row.take(4 * (M + 1) * Kp);
+    const sProducts = row.take(4 * Pp * productFloats);
+    const sHidden = row.take(4 * Pp * Ap);
+    const sWeights = row.take(4 * Pp);
+    const sDropped = row.take(4 * Pp);
+    const sScores = row.take(4 * Pp);
+    const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
+    const sPairs = row.take(12 * Pp);
+    const sPooled = row.take(config.model === "afm" ? 4 * 4 * Kp : 0);
+    const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
+    const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
+    const scratchRow = row.bytes;
+    const blockRows = blockRowsFor(layout, scratchRow);
+    const block = new Arena(blockRows * scratchRow);
+    const sGradients = block.take(4 * blockRows);
+    const layerTable = arena.take(32 * layout.layers.length);
+    let chunkFloats = isFM ? 4 : 4 + Ap * Kp + 2 * Ap + (fieldRows + 1) * Kp;
+    const layers = layout.layers.map(({ rows, columns, kernel, bias }) => {
+      const chunk = 4 * chunkFloats;
+      chunkFloats += (rows + 1) * columns;
+      const transpose = arena.take(training ? 4 * rows * columns : 0);
+      const bytes = 4 * blockRows * columns;
+      const [k, b] = [this.#parameters + kernel, this.#parameters + bias];
+      return [rows, columns, k, b, transpose, chunk, block.take(bytes), block.take(bytes)];
+    });
+    this.#scratch = arena.take(block.bytes);
 
     const stagingSlots = isFM ? Math.max(SCORE_ROWS, slots) : SCORE_ROWS * M;
     this.#staging = {
@@ -137,6 +165,7 @@ export class Session {
       yHat: arena.take(4 * SCORE_ROWS),
     };
     let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
+    let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
 
     let trainingFields: Parameters<Desc["set"]>[0] = {};
     const segments: { offset: number; floats: number; l2: number; frozen: boolean }[] = [];
@@ -147,7 +176,6 @@ export class Session {
       const longest = isFM ? data.maxSlots : M;
       const most = Math.min(batch * longest, config.features);
       const nnz = data.features.length;
-      const chunkFloats = isFM ? 4 : 4 + Ap * Kp + 2 * Ap + (P + 1) * Kp;
       const chunksThatFit = Math.max(1, Math.floor(CHUNK_GRADIENT_BYTES / (4 * chunkFloats)));
       this.chunkRows = Math.max(MIN_CHUNK_ROWS, Math.ceil(batch / chunksThatFit));
       const chunks = Math.ceil(batch / this.chunkRows);
@@ -162,18 +190,19 @@ export class Session {
         yHat: arena.take(4 * batch),
       };
       if (isFM && batch > SCORE_ROWS) rowSum = arena.take(4 * rowFloats * batch);
+      if (batchNorm && batch > SCORE_ROWS) rowZ = arena.take(4 * rowFloats * batch);
       const frozen = (name: string) => train.freeze.includes(name);
       for (const spec of layout.tensors) {
         if (spec.byFeature) continue;
         segments.push({
           offset: spec.offset,
-          floats: spec.rows * spec.stride,
+          floats: spec.floats,
           l2: spec.l2 ? train.l2[spec.l2] : 0,
-          frozen: frozen(spec.name),
+          frozen: !spec.trainable || frozen(spec.name),
         });
       }
       trainingFields = {
-        rowDz: isFM && dropout ? arena.take(4 * rowFloats * batch) : 0,
+        rowDz: isFM && (dropout || config.batchNorm) ? arena.take(4 * rowFloats * batch) : 0,
         slotGrad: arena.take(isFM ? 0 : 4 * rowFloats * batch * M),
         chunkRows: this.chunkRows,
         chunkLoss: arena.take(8 * chunks),
@@ -239,12 +268,27 @@ export class Session {
       fieldU: at("interaction"),
       KFp: layout.KFp,
       fieldD: at("factor"),
+      prediction: at("prediction"),
+      gamma: at("batch_norm.gamma"),
+      beta: at("batch_norm.beta"),
+      movingMean: at("batch_norm.moving_mean"),
+      movingVariance: at("batch_norm.moving_variance"),
+      layers: layerTable,
+      layerCount: layers.length,
       attnWT,
       fieldPairs,
       fieldOfSlot,
       pairs: pairList,
+      fieldRows,
+      sampled,
+      sampleKeys,
       loss: LOSS[config.loss],
       rowSum,
+      rowZ,
+      batchNorm,
+      blockRows,
+      scratchRow,
+      sGradients,
       sState,
       sSlots,
       sSlotGrad,
@@ -256,17 +300,23 @@ export class Session {
       sScores,
       sMask,
       sPairs,
+      sPooled,
+      sInput,
+      sInputGrad,
       keepWeights: training ? this.kernels.keepThreshold(training.config.keep[0]) : KEEP_ALL,
       keepProducts: training ? this.kernels.keepThreshold(training.config.keep[1]) : KEEP_ALL,
       ...trainingFields,
     });
 
     this.#u32(fieldOfSlot, M).set(config.fieldOfSlot.slice(0, M));
-    const list = this.#u32(pairList, 3 * Pp).fill(4 * Kp * M);
-    pairs.forEach(([s, t], p) => {
-      list.set([4 * Kp * s, 4 * Kp * t, 4 * Kp * p], 3 * p);
+    const list = this.#u32(pairList, 3 * Pp);
+    pairs.forEach(({ s, t, p }, i) => {
+      list.set([4 * Kp * s, 4 * Kp * t, config.model === "afm" ? 0 : 4 * Kp * p], 3 * i);
     });
-    for (let p = P; p < Pp; p++) list[3 * p + 2] = 4 * Kp * P;
+    for (let i = P; i < Pp; i++) list.set([4 * Kp * M, 4 * Kp * M, 4 * Kp * fieldRows], 3 * i);
+    layers.forEach((layer, l) => {
+      this.#u32(layerTable + 32 * l, 8).set(layer);
+    });
     this.#identity(this.#staging.order, SCORE_ROWS);
 
     this.unknownFeatures = 0;
@@ -322,9 +372,17 @@ export class Session {
   /** Fills every tensor with its initial values. */
   initialise(seed: number): void {
     this.layout.tensors.forEach((spec, index) => {
-      if (spec.init.kind !== "normal") return;
-      const key = this.kernels.key(seed, STREAM_INIT, index, 0);
-      this.kernels.fillNormal(this.#parameters + spec.offset, spec.rows, spec.cols, spec.stride, key, spec.init.std);
+      const { init, rows, cols, group } = spec;
+      if (init.kind === "constant") {
+        if (init.value !== 0) this.write(spec, new Float32Array(rows * cols).fill(init.value));
+        return;
+      }
+      // Group by group, each with a key of its own: numbers do not depend on the padding between groups.
+      for (let first = 0, g = 0; first < rows; first += group.size, g++) {
+        const address = this.#parameters + spec.offset + 4 * g * group.stride * spec.stride;
+        const key = this.kernels.key(seed, STREAM_INIT, index, g);
+        this.kernels.fillNormal(address, group.size, cols, spec.stride, key, init.std);
+      }
     });
   }
 
@@ -334,20 +392,27 @@ export class Session {
   }
 
   /** A tensor's numbers in its logical shape, without padding. */
-  read({ rows, cols, stride, offset }: TensorSpec): Float32Array {
+  read(spec: TensorSpec): Float32Array {
+    const { rows, cols } = spec;
     const out = new Float32Array(rows * cols);
-    const source = this.#f32(this.#parameters + offset, rows === 0 ? 0 : (rows - 1) * stride + cols);
-    if (cols === 1) for (let r = 0; r < rows; r++) out[r] = source[r * stride]!;
-    else for (let r = 0; r < rows; r++) out.set(source.subarray(r * stride, r * stride + cols), r * cols);
+    const source = this.#f32(this.#parameters + spec.offset, spec.floats);
+    for (let r = 0; r < rows; r++) {
+      const at = floatOf(spec, r);
+      if (cols === 1) out[r] = source[at]!;
+      else out.set(source.subarray(at, at + cols), r * cols);
+    }
     return out;
   }
 
   /** Writes the first `data.length / cols` rows of a tensor. */
-  write({ cols, stride, offset }: TensorSpec, data: Float32Array): void {
-    const rows = data.length / cols;
-    const target = this.#f32(this.#parameters + offset, rows === 0 ? 0 : (rows - 1) * stride + cols);
-    if (cols === 1) for (let r = 0; r < rows; r++) target[r * stride] = data[r]!;
-    else for (let r = 0; r < rows; r++) target.set(data.subarray(r * cols, (r + 1) * cols), r * stride);
+  write(spec: TensorSpec, data: Float32Array): void {
+    const { cols } = spec;
+    const target = this.#f32(this.#parameters + spec.offset, spec.floats);
+    for (let r = 0; r < data.length / cols; r++) {
+      const at = floatOf(spec, r);
+      if (cols === 1) target[at] = data[r]!;
+      else target.set(data.subarray(r * cols, (r + 1) * cols), at);
+    }
   }
 
   /** All parameters as they lie in memory: a view, for snapshots. */
@@ -381,7 +446,8 @@ export class Session {
     correction1: number;
     correction2: number;
   }): number {
-    this.#desc.set(batch);
+    const { ratio, after } = this.#sampling;
+    this.#desc.set({ ...batch, sampleCount: batch.step < after ? 0 : this.#sampleCount(ratio), sampleNoise: 1 });
     return this.kernels.trainBatch(this.#desc.address, this.#scratch);
   }
 
@@ -412,14 +478,16 @@ export class Session {
   }
 
   /**
-   * Scores rows in blocks. After each block `onBlock` may read the scores and add metrics.
+   * Scores rows in blocks; between blocks the caller may read the scores and add metrics.
    *
+   * @param samplePairs share of the pairs with the largest ‖F_p‖ that is looked at; 1 = all
    * @throws IfmError IFM_DATA when a row has another number of slots than the model
    */
-  *scoreBlocks(data: Dataset): Generator<{ first: number; scores: Float32Array }> {
+  *scoreBlocks(data: Dataset, samplePairs = 1): Generator<{ first: number; scores: Float32Array }> {
     const { rows: maxRows, slots: maxSlots, labels, rowPtr, features, values, order, yHat } = this.#staging;
     this.checkSlots(data);
     const { address } = this.#desc;
+    this.#desc.set({ sampleCount: this.#sampleCount(samplePairs), sampleNoise: 0 });
     for (let first = 0; first < data.rows; ) {
       // As many rows as fit; one row always does.
       const begin = data.rowPtr[first]!;
@@ -441,6 +509,11 @@ export class Session {
     }
   }
 
+  /** Pairs that are drawn; 0 = all are taken. */
+  #sampleCount(ratio: number): number {
+    return ratio < 1 ? Math.max(1, Math.floor(ratio * this.#pairs)) : 0;
+  }
+
   /** Models whose fields are the slots' positions need the same number of slots in every row. */
   checkSlots(data: Dataset): void {
     if (this.config.model === "fm") {
@@ -451,6 +524,20 @@ export class Session {
     }
     checkFixedSlots(data, this.config.fieldOfSlot.length, this.config.model);
   }
+}
+
+/** Where row r of a tensor begins, in floats from its start. */
+function floatOf({ stride, group }: TensorSpec, r: number): number {
+  return stride * (Math.floor(r / group.size) * group.stride + (r % group.size));
+}
+
+/**
+ * Rows that go through a network together: the kernels' gradients are loaded and stored once a block, but the block's
+ * scratch has to stay in cache. Models without a network work row by row.
+ */
+function blockRowsFor({ layers }: Layout, scratchRow: number): number {
+  if (layers.length === 0) return 1;
+  return Math.min(16, Math.max(4, 4 * Math.floor(BLOCK_BYTES / scratchRow / 4)));
 }
 
 type Six = [number, number, number, number, number, number];

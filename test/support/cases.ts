@@ -360,7 +360,15 @@ const knownPairs = kernelCase({
       features: input(ids),
     };
   },
-  desc: ({ K, slots }, at) => ({ n: FEATURES, M: slots, P: allPairs(slots).length, Kp: pad4(K), pairs: at.pairs }),
+  desc: ({ K, slots }, at) => ({
+    n: FEATURES,
+    M: slots,
+    P: allPairs(slots).length,
+    fieldRows: allPairs(slots).length,
+    activeCount: allPairs(slots).length,
+    Kp: pad4(K),
+    active: at.pairs,
+  }),
   call: ({ kernels, at }) => kernels.knownPairs(at.out, at.desc, at.features),
   twin: ({ out, features }, { K, slots }) => {
     const { model } = slotModel(new Float32Array(FEATURES * pad4(K)), FEATURES, K);
@@ -728,6 +736,7 @@ const fieldDesc = (
   fieldD: at.fieldD,
   fieldOfSlot: at.fieldOfSlot,
   pairs: at.pairs,
+  fieldRows: allPairs(slots).length,
 });
 
 const fieldModel = ({ K, slots, KF }: FieldShape, fieldU: Numbers, fieldD: Numbers): RefModel =>

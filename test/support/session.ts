@@ -134,14 +134,15 @@ export function dropoutOptions(
       return { dropout: [{ mask, keep: ofProducts / 65536 }, undefined] };
     }
     const all = allPairs(row.slots.length);
-    const listed = pairsOf(config).filter(([s, t]) => row.slots[s]!.feature < n && row.slots[t]!.feature < n);
+    const listed = pairsOf({ ...config, batchNorm: false }).filter(
+      ({ s, t }) => row.slots[s]!.feature < n && row.slots[t]!.feature < n,
+    );
     const lanes = Math.ceil(pad4(K) / 8) * 8;
     const weightMask = dropoutMask(randomKey(train.seed, STREAM_WEIGHTS, step, b), listed.length, ofWeights);
     const productMask = dropoutMask(productKey, listed.length * lanes, ofProducts);
     const weights = new Array<number>(all.length).fill(1);
     const products = new Array<number>(all.length * K).fill(1);
-    listed.forEach(([s, t], i) => {
-      const p = all.findIndex(([a, b]) => a === s && b === t);
+    listed.forEach(({ p }, i) => {
       weights[p] = weightMask[i]!;
       for (let k = 0; k < K; k++) products[p * K + k] = productMask[i * lanes + k]!;
     });
@@ -164,7 +165,7 @@ export class TestSession {
 
   /** @param train `keep` and so on; without momentum as optimizer there are no `gradients` */
   constructor(module: WebAssembly.Module, model: RefModel, rows: readonly RefRow[], train: TrainOptions = {}) {
-    const { config } = model;
+    const config = { ...model.config, batchNorm: "batch_norm.gamma" in model.tensors };
     this.train = validateTrainConfig(
       { batchSize: rows.length, ...train } as Partial<TrainConfig>,
       config.model,

@@ -49,7 +49,7 @@ describe("assembly/abi.ts and src/wasm/abi.ts", () => {
       Object.fromEntries(Object.entries(values).map(([name, value]) => [name.toUpperCase(), value]));
     // The kernels name only the models that they compute.
     const models = Object.entries(upper(MODEL)).filter(([name]) => name in constants);
-    expect(models.map(([name]) => name)).toEqual(["FM", "IFM"]);
+    expect(models.map(([name]) => name)).toEqual(["FM", "AFM", "IFM", "INN", "DEEPIFM"]);
     expect(constants).toEqual({
       ABI_VERSION,
       ...Object.fromEntries(models),

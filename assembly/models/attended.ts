@@ -1,0 +1,175 @@
+import { Desc } from "../abi";
+import { attentionBackward, attentionForward, softmax, softmaxBackward } from "../kernels/attention";
+import { matmul, matmulTransposedA } from "../kernels/dense";
+import { dropout, dropoutMask, KEEP_ALL, STREAM_PRODUCTS, STREAM_WEIGHTS } from "../kernels/dropout";
+import { linearForward } from "../kernels/linear";
+import { gatherSlots, knownPairs, productsBackward, productsForward } from "../kernels/products";
+import { samplePairs } from "../kernels/sampling";
+import { key, keepScale } from "../random";
+import { hsum, madd, zero } from "../simd";
+
+/*
+ * What AFM, IFM, INN and DeepIFM share: the pairs of a row, their products e_p, the attention over them, and the way back.
+ * A row is worked on in cache; nothing of size P·K is kept per row of the batch.
+ */
+
+/** Byte position of the row's first slot in features and values. */
+@inline
+function rowBegin(d: Desc, b: u32): usize {
+  const r = <usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2;
+  return <usize>load<u32>(d.rowPtr + r) << 2;
+}
+
+/** The pairs of this batch; W transposed, for backward. After F_p is known. */
+export function attendedBegin(d: Desc): void {
+  samplePairs(d);
+  const rowBytes = <usize>d.Kp << 2;
+  for (let k: u32 = 0; k < d.K; k++) {
+    let from = d.attnW + <usize>k * (<usize>d.Ap << 2), to = d.attnWT + (<usize>k << 2);
+    for (let a: u32 = 0; a < d.Ap; a++, from += 4, to += rowBytes) store<f32>(to, load<f32>(from));
+  }
+}
+
+/** Gathers the slots of row b and lists its pairs. Returns the linear part; the list is kept in the scratch. */
+export function attendedSlots(d: Desc, b: u32, scratch: usize): f32 {
+  const begin = rowBegin(d, b);
+  const features = d.features + begin, values = d.values ? d.values + begin : 0;
+  let pairs = d.active, P = d.activeCount;
+  if (gatherSlots(scratch + d.sSlots, d, features, values) < d.M) {
+    pairs = scratch + d.sPairs;
+    P = knownPairs(pairs, d, features);
+  }
+  store<usize>(scratch + d.sState, pairs);
+  store<u32>(scratch + d.sState, P, 4);
+  return linearForward(d, features, values, d.M);
+}
+
+@inline
+export function pairsOf(d: Desc, scratch: usize): usize {
+  return load<usize>(scratch + d.sState);
+}
+
+@inline
+export function pairCount(d: Desc, scratch: usize): u32 {
+  return load<u32>(scratch + d.sState, 4);
+}
+
+/** Makes the dropout mask of the row's pair products. Returns its address, or 0 without dropout. */
+export function productMask(d: Desc, b: u32, scratch: usize, training: bool): usize {
+  if (!training || d.keepProducts == KEEP_ALL) return 0;
+  const mask = scratch + d.sMask;
+  const blocks = pairCount(d, scratch) * ((d.Kp + 7) >> 3);
+  dropoutMask(mask, key(d.seed, STREAM_PRODUCTS, d.step, b), blocks, d.keepProducts);
+  return mask;
+}
+
+/**
+ * e_p, c_p = <e_p, m_p ⊙ F_p> and the attention weights of a row that has pairs.
+ *
+ * @param fields f32[fieldRows + 1, Kp] F_p
+ * @param mask   of productMask
+ * @returns address of T_p after dropout, f32[Pp]
+ */
+export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, mask: usize, training: bool): usize {
+  const P = pairCount(d, scratch), Pp = (P + 3) & ~3;
+  const products = scratch + d.sProducts, hidden = scratch + d.sHidden, weights = scratch + d.sWeights;
+  const aBytes = <usize>d.Ap << 2;
+  const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
+  productsForward(products, scratch + d.sScores, d, fields, scratch + d.sSlots, mask, pairsOf(d, scratch), Pp, scale);
+  matmul(hidden, products, d.attnW, Pp, d.Kp, d.Ap, aBytes, <usize>d.productFloats << 2, aBytes);
+  attentionForward(weights, hidden, d, P);
+  softmax(weights, P);
+  if (!training || d.keepWeights == KEEP_ALL) return weights;
+  const dropped = scratch + d.sDropped;
+  dropout(dropped, weights, Pp, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
+  return dropped;
+}
+
+/** Σ_p T_p c_p. */
+export function attendedSum(d: Desc, scratch: usize, T: usize): f32 {
+  const scores = scratch + d.sScores;
+  let sum = zero();
+  for (let p: usize = 0, end = <usize>((pairCount(d, scratch) + 3) & ~3) << 2; p < end; p += 16) {
+    sum = madd(v128.load(T + p), v128.load(scores + p), sum);
+  }
+  return hsum(sum);
+}
+
+/** Where the dense gradients of the attention and of F lie in a chunk; the bias comes first. */
+@inline
+export function chunkFields(d: Desc, chunk: usize): usize {
+  return chunk + 16 + (<usize>d.Ap << 2) * (d.Kp + 2);
+}
+
+/**
+ * From the gradient of T̃_p c_p back to slots, W, b, h and F. With dx = 0, c_p enters the score as Σ_p T̃_p c_p, so that
+ * dT̃_p = dy c_p; with dx (INN), d.sScores already holds dT̃_p and dy is 1.
+ *
+ * @param dF   in/out f32[fieldRows + 1, Kp]         accumulated (+=)
+ * @param mask as in forward
+ * @param dx   gradient of the network's input (INN), or 0
+ */
+export function attendedBackward(
+  d: Desc, b: u32, scratch: usize, fields: usize, dF: usize, mask: usize, dy: f32, chunk: usize, dx: usize,
+): void {
+  const P = pairCount(d, scratch), Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
+  const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
+  const products = scratch + d.sProducts, hidden = scratch + d.sHidden;
+  const weights = scratch + d.sWeights, dropped = scratch + d.sDropped, scores = scratch + d.sScores;
+  const dWT = chunk + 16, db = dWT + aBytes * d.Kp, dh = db + aBytes;
+  const drop = d.keepWeights < KEEP_ALL;
+
+  const g = f32x4.splat(dy);
+  const toDc = f32x4.splat(mask ? dy * keepScale(d.keepProducts) : dy);
+  const T = drop ? dropped : weights;
+  for (let p: usize = 0; p < pBytes; p += 16) {
+    v128.store(scores + p, f32x4.mul(g, v128.load(scores + p)));
+    v128.store(dropped + p, f32x4.mul(toDc, v128.load(T + p)));
+  }
+  if (drop) dropout(scores, scores, Pp, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
+  softmaxBackward(scores, weights, P);
+  attentionBackward(db, dh, hidden, scores, d, P);
+  matmulTransposedA(dWT, hidden, products, P, d.Ap, d.Kp, laneBytes, aBytes, <usize>d.productFloats << 2);
+  const slotGrad = scratch + d.sSlotGrad, slots = scratch + d.sSlots;
+  productsBackward(slotGrad, dF, d, fields, slots, hidden, dropped, mask, pairsOf(d, scratch), Pp, dx);
+}
+
+/** Gradient of the slots of row b to that of its records: dv = x · (gradient of v x), and dw = dy x behind it. */
+export function attendedRecords(d: Desc, b: u32, scratch: usize, dy: f32): void {
+  const begin = rowBegin(d, b);
+  const laneBytes = <usize>d.Kp << 2, recordBytes = <usize>d.rowFloats << 2;
+  let from = scratch + d.sSlotGrad, out = d.slotGrad + <usize>b * d.M * recordBytes;
+  for (let i: usize = 0, end = <usize>d.M << 2; i < end; i += 4, from += laneBytes, out += recordBytes) {
+    const x: f32 = d.values ? load<f32>(d.values + begin + i) : 1;
+    const xs = f32x4.splat(x);
+    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(out + k, f32x4.mul(xs, v128.load(from + k)));
+    v128.store(out + laneBytes, f32x4.replace_lane(zero(), 0, dy * x));
+  }
+}
+
+/** Gradient of one record, summed over its occurrences in row order. */
+export function attendedRecordGradient(g: usize, d: Desc, from: u32, to: u32): void {
+  const rowBytes = <usize>d.rowFloats << 2;
+  const end = d.occIndex + (<usize>to << 2);
+  for (let k: usize = 0; k < rowBytes; k += 16) {
+    let sum = zero();
+    for (let i = d.occIndex + (<usize>from << 2); i < end; i += 4) {
+      sum = f32x4.add(sum, v128.load(d.slotGrad + k + <usize>load<u32>(i) * rowBytes));
+    }
+    v128.store(g + k, sum);
+  }
+}
+
+/** From the reduced sums of the chunks to the gradients of W, b and h. */
+export function attendedEnd(d: Desc, chunk: usize): void {
+  const toGrad = d.grad - d.dense;
+  const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
+  const dWT = chunk + 16, db = dWT + aBytes * d.Kp, dh = db + aBytes;
+  for (let k: u32 = 0; k < d.K; k++) {
+    let from = dWT + (<usize>k << 2), to = d.attnW + toGrad + <usize>k * aBytes;
+    for (let a: u32 = 0; a < d.A; a++, from += laneBytes, to += 4) store<f32>(to, load<f32>(from));
+  }
+  // Lanes A … Ap - 1 are left at 0: act(0) need not be 0 there (sigmoid), and padding must not be trained.
+  memory.copy(d.attnB + toGrad, db, <usize>d.A << 2);
+  memory.copy(d.attnH + toGrad, dh, <usize>d.A << 2);
+}
