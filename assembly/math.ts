@@ -105,12 +105,12 @@ export function tanh4(x: v128): v128 {
  * log(1 + f) = f - (h - s (h + R)), h = f^2 / 2, s = f / (2 + f), R = log(1 + f) / s - 2 as in fdlibm's e_log.c,
  * R a minimax polynomial in s^2 of degree 4.
  *
- * Max ULP @LOG1P@ for x > -1; log1p(0) = 0; +Infinity and NaN stay; x <= -1 gives NaN. 34 ops.
+ * Max ULP 0.9043 for x > -1; log1p(0) = 0; +Infinity and NaN stay; x <= -1 gives NaN. 34 ops.
  */
 @inline
 export function log1p4(x: v128): v128 {
   const one = f32x4.splat(1);
-  // k in the place of the exponent; 0x3f400000 is 3/4. With this border f is exact near it: 0.90 ULP, 1.40 with sqrt(1/2).
+  // k in the place of the exponent; 0x3f400000 is 3/4. Near this border f is exact; sqrt(1/2) gave 1.40 ULP.
   const shift = v128.and(i32x4.sub(f32x4.add(x, one), i32x4.splat(0x3f400000)), i32x4.splat(0xff800000));
   const scale = i32x4.max_s(i32x4.sub(one, shift), i32x4.splat(0)); // 2^-k, 0 for k = 128
   const f = f32x4.add(i32x4.sub(x, shift), f32x4.sub(scale, one));

@@ -76,8 +76,9 @@ export function mask8(key: u32, block: u32, limit: v128): v128 {
 }
 
 /**
- * 64 random bits of (key, index). For one key and one high word of the index both halves are bijections of the low word:
- * 2^32 numbers of a table all differ. Two keys may walk through the same low halves, but never with the same high ones.
+ * 64 random bits of (key, index). For one key and one high word of the index both halves are bijections of the low
+ * word, so 2^32 numbers of a table all differ. Two keys may walk through the same low halves, but then with other high
+ * halves.
  */
 @inline
 function word(key: u32, index: u64): u64 {
