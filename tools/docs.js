@@ -23,7 +23,7 @@ import { parseArgs } from "node:util";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const PACKAGE = ["bin", "dist", "wasm", "sample", "package.json"];
-const BLOCK = /(?:<!-- (file|output): (.*?) -->\n)?^(```+)(\w*)\n([\s\S]*?)^\3$/gm;
+const BLOCK = /((?:<!-- (file|output): (.*?) -->\n)?^(```+)(\w*)\n)([\s\S]*?)^\4$/gm;
 const CUT = "[…]";
 
 /** The same text where nothing but the clock has changed. */
@@ -72,7 +72,7 @@ function renew(text) {
     for (const name of PACKAGE) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
     let printed = "";
     let programs = 0;
-    return text.replace(BLOCK, (block, kind, what, _fence, language, body) => {
+    return text.replace(BLOCK, (block, start, kind, what, fence, language, body) => {
       if (kind === "file") writeFileSync(join(folder, what), body);
       if (language === "js") {
         const program = `example-${++programs}.js`;
@@ -87,7 +87,7 @@ function renew(text) {
       if (program !== "node" && program !== "ifm-wasm") throw new Error(`unknown program: ${command}`);
       const output = program === "node" ? printed : run(folder, ["bin/ifm-wasm.js", ...args]).text;
       const now = partsOf(output, ranges);
-      return timeless(now) === timeless(body) ? block : block.replace(body, () => now);
+      return timeless(now) === timeless(body) ? block : start + now + fence;
     });
   } finally {
     rmSync(folder, { recursive: true, force: true });

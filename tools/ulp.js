@@ -80,7 +80,6 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(functions)
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   const share = ((100 * inexact) / inside).toFixed(2);
   const bad = wrong === 0 ? "" : `; ${wrong} wrong outside the domain, last at ${wrongAt}`;
-  console.log(
-    `${name}: max ${worst.toFixed(4)} ULP at ${worstAt}, ${share} % not the nearest, ${inside} inputs, ${seconds} s${bad}`,
-  );
+  const at = `at ${worstAt}, ${share} % not the nearest, ${inside} inputs, ${seconds} s`;
+  console.log(`${name}: max ${worst.toFixed(4)} ULP ${at}${bad}`);
 }

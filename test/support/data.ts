@@ -5,7 +5,9 @@ import { Random } from "./random.js";
 
 /** Rows as libFM text. */
 export function libfmText(rows: readonly RefRow[]): string {
-  return rows.map(({ label, slots }) => `${[label, ...slots.map((s) => `${s.feature}:${s.value}`)].join(" ")}\n`).join("");
+  return rows
+    .map(({ label, slots }) => `${[label, ...slots.map((s) => `${s.feature}:${s.value}`)].join(" ")}\n`)
+    .join("");
 }
 
 export function parse(rows: readonly RefRow[], name = "rows"): Promise<Dataset> {

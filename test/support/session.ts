@@ -1,4 +1,4 @@
-import { type TrainConfig, validateTrainConfig } from "../../src/config.js";
+import { type TrainConfig, validateModelConfig, validateTrainConfig } from "../../src/config.js";
 import type { Dataset } from "../../src/data/dataset.js";
 import { pairsOf } from "../../src/model/layout.js";
 import type { TrainOptions } from "../../src/train/trainer.js";
@@ -173,7 +173,7 @@ export class TestSession {
     );
     this.rows = rows.length;
     const data = datasetOf(rows);
-    this.session = new Session(module, config, data.maxSlots, { config: this.train, data });
+    this.session = new Session(module, validateModelConfig({ ...config }), data.maxSlots, { config: this.train, data });
     this.desc = new Desc(this.session.memory, descAddress(this.session));
     for (const spec of this.session.layout.tensors) {
       this.session.write(spec, Float32Array.from(model.tensors[spec.name]!.data));

@@ -74,9 +74,9 @@ async function trainOnSample(binary: string): Promise<string> {
 }
 
 describe("this version of Node", () => {
-  it(`trains fm and ifm, twice to the same bits (${process.version})`, async () => {
+  it(`trains twice to the same bits (${process.version})`, async () => {
     const first = await hashes(process.execPath);
-    expect(Object.keys(first)).toEqual(expect.arrayContaining(["fm adagrad", "ifm adagrad"]));
+    expect(Object.keys(first)).toHaveLength(5 * 5 + 3); // models, optimizers; batch norm and sampling
     expect(await hashes(process.execPath)).toEqual(first);
   });
 });
