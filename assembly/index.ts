@@ -18,6 +18,8 @@ export function heapBase(): usize {
   return __heap_base;
 }
 
+export { allFinite } from "./kernels/loss";
+
 // Before training
 export { fillNormal, keepThreshold, key, shuffle };
 

@@ -137,6 +137,7 @@ const MAX_SLOTS = 1024;
  * @param fail  makes the error: of usage, or of a model file
  */
 export function validateModelConfig(given: Record<string, unknown>, fail: Fail = usage): ModelConfig {
+  refuseUnknown("model", given, Object.keys(defaultModel("fm")).concat("features", "fields", "fieldOfSlot"), fail);
   const check = checker(fail);
   const model = check.oneOf("model", given.model, MODELS);
   const config = { ...defaultModel(model), ...withoutUndefined(given) } as Record<string, unknown>;
@@ -177,6 +178,10 @@ export function validateModelConfig(given: Record<string, unknown>, fail: Fail =
 export function validateTrainConfig(given: Partial<TrainConfig>, model: ModelKind, loss: Loss): TrainConfig {
   const check = checker(usage);
   const base = defaultTrain(model, loss);
+  refuseUnknown("train", given, Object.keys(base), usage);
+  for (const group of ["l2", "adam", "ftrl"] as const) {
+    refuseUnknown(`train.${group}`, given[group] ?? {}, Object.keys(base[group]), usage);
+  }
   const train = { ...base, ...withoutUndefined(given) };
   const l2 = { ...base.l2, ...withoutUndefined(train.l2) };
   const adam = { ...base.adam, ...withoutUndefined(train.adam) };
@@ -222,6 +227,12 @@ export function validateTrainConfig(given: Partial<TrainConfig>, model: ModelKin
 
 function withoutUndefined<T extends object>(object: T): Partial<T> {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+/** A mistyped name must not mean a default. */
+function refuseUnknown(where: string, given: object, known: string[], fail: Fail): void {
+  const unknown = Object.keys(given).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw fail(`${where}: unknown option "${unknown}", expected one of ${known.join(", ")}`);
 }
 
 interface Range {

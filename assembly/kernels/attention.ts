@@ -1,5 +1,5 @@
 import { Desc, RELU, SIGMOID, TANH } from "../abi";
-import { exp4, sigmoid4, tanh4 } from "../math";
+import { expNegative4, sigmoid4, tanh4 } from "../math";
 import { hmax, hsum, madd, zero } from "../simd";
 
 /**
@@ -44,7 +44,7 @@ export function softmax(x: usize, P: u32): void {
   const shift = f32x4.splat(hmax(top));
   let sum = zero();
   for (let p = x; p < end; p += 16) {
-    const e = exp4(f32x4.sub(v128.load(p), shift));
+    const e = expNegative4(f32x4.sub(v128.load(p), shift));
     v128.store(p, e);
     sum = f32x4.add(sum, e);
   }

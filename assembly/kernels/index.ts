@@ -5,6 +5,8 @@
  */
 import { Desc } from "../abi";
 import * as attention from "./attention";
+import * as batchNorm from "./batch-norm";
+import * as dense from "./dense";
 import * as field from "./field";
 import * as linear from "./linear";
 import * as loss from "./loss";
@@ -12,6 +14,7 @@ import * as occurrences from "./occurrences";
 import * as optimizer from "./optimizer";
 import * as pairwise from "./pairwise";
 import * as products from "./products";
+import * as sampling from "./sampling";
 
 export { softmax, softmaxBackward } from "./attention";
 export { matmul, matmulTransposedA } from "./dense";
@@ -46,18 +49,33 @@ export function knownPairs(out: usize, desc: usize, features: usize): u32 {
   return products.knownPairs(out, changetype<Desc>(desc), features);
 }
 
+export function padPairs(pairs: usize, count: u32, desc: usize): void {
+  products.padPairs(pairs, count, changetype<Desc>(desc));
+}
+
 export function productsForward(
-  out: usize, scores: usize, desc: usize, slots: usize, mask: usize, pairs: usize, Pp: u32, keepScale: f32,
+  out: usize, scores: usize, desc: usize, fields: usize, slots: usize, mask: usize, pairs: usize, Pp: u32, keepScale: f32,
 ): void {
-  const d = changetype<Desc>(desc);
-  products.productsForward(out, scores, d, d.fieldPairs, slots, mask, pairs, Pp, keepScale);
+  products.productsForward(out, scores, changetype<Desc>(desc), fields, slots, mask, pairs, Pp, keepScale);
 }
 
 export function productsBackward(
-  slotGrad: usize, dF: usize, desc: usize, slots: usize, dH: usize, dc: usize, mask: usize, pairs: usize, Pp: u32,
+  slotGrad: usize, dF: usize, desc: usize, fields: usize, slots: usize, dH: usize, dc: usize, mask: usize, pairs: usize, Pp: u32,
+  dx: usize,
 ): void {
-  const d = changetype<Desc>(desc);
-  products.productsBackward(slotGrad, dF, d, d.fieldPairs, slots, dH, dc, mask, pairs, Pp, 0);
+  products.productsBackward(slotGrad, dF, changetype<Desc>(desc), fields, slots, dH, dc, mask, pairs, Pp, dx);
+}
+
+export function concatForward(
+  x: usize, desc: usize, fields: usize, e: usize, T: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
+): void {
+  products.concatForward(x, changetype<Desc>(desc), fields, e, T, mask, pairs, P, keepScale);
+}
+
+export function concatBackward(
+  dT: usize, desc: usize, fields: usize, e: usize, dx: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
+): void {
+  products.concatBackward(dT, changetype<Desc>(desc), fields, e, dx, mask, pairs, P, keepScale);
 }
 
 export function attentionForward(logits: usize, H: usize, desc: usize, P: u32): void {
@@ -74,6 +92,48 @@ export function fieldForward(desc: usize): void {
 
 export function fieldBackward(dU: usize, dD: usize, dF: usize, desc: usize): void {
   field.fieldBackward(dU, dD, dF, changetype<Desc>(desc));
+}
+
+export function samplePairs(desc: usize): void {
+  sampling.samplePairs(changetype<Desc>(desc));
+}
+
+export function networkBegin(desc: usize): void {
+  dense.networkBegin(changetype<Desc>(desc));
+}
+
+export function networkForward(desc: usize, scratch: usize, x: usize, xBytes: usize, rows: u32): usize {
+  return dense.networkForward(changetype<Desc>(desc), scratch, x, xBytes, rows);
+}
+
+export function networkBackward(
+  desc: usize, scratch: usize, x: usize, dx: usize, xBytes: usize, rows: u32, dy: usize, chunk: usize,
+): void {
+  dense.networkBackward(changetype<Desc>(desc), scratch, x, dx, xBytes, rows, dy, chunk);
+}
+
+export function networkEnd(desc: usize, chunk: usize): void {
+  dense.networkEnd(changetype<Desc>(desc), chunk);
+}
+
+export function batchNormStatistics(desc: usize): void {
+  batchNorm.batchNormStatistics(changetype<Desc>(desc));
+}
+
+export function batchNormMoving(desc: usize): void {
+  batchNorm.batchNormMoving(changetype<Desc>(desc));
+}
+
+export function batchNormForward(out: usize, z: usize, desc: usize): void {
+  batchNorm.batchNormForward(out, z, changetype<Desc>(desc));
+}
+
+export function batchNormBackward(u: usize, du: usize, desc: usize): void {
+  batchNorm.batchNormBackward(u, du, changetype<Desc>(desc));
+}
+
+export function batchNormEnd(desc: usize): void {
+  batchNorm.batchNormEnd(changetype<Desc>(desc));
 }
 
 export function metricSums(out: usize, desc: usize, low: f32, high: f32, threshold: f32, middle: f32): void {

@@ -1,5 +1,6 @@
 import { Desc, LOGISTIC } from "../abi";
 import { exp64, log1p64 } from "../math";
+import { hsum, zero } from "../simd";
 
 /**
  * Loss of one row.   squared: ½ (ŷ - y)²;   logistic: log(1 + exp(-y ŷ)), y = ±1 (a label 0 is -1)
@@ -24,6 +25,16 @@ export function lossGradient(kind: u32, yHat: f32, label: f32): f32 {
     return <f32>(label > 0 ? -sigma : sigma);
   }
   return yHat - label;
+}
+
+/** Whether `floats` (a multiple of 4) numbers are finite: x - x is 0 for those only. */
+export function allFinite(x: usize, floats: usize): bool {
+  let sum = zero();
+  for (const end = x + (floats << 2); x < end; x += 16) {
+    const v = v128.load(x);
+    sum = f32x4.add(sum, f32x4.sub(v, v));
+  }
+  return hsum(sum) == 0;
 }
 
 /**

@@ -51,17 +51,20 @@ export function configureModel(said: Partial<ModelConfig>, data: Dataset, init: 
 function commonestSlots(data: Dataset): number {
   const rowsWith = new Uint32Array(data.maxSlots + 1);
   for (let r = 0; r < data.rows; r++) rowsWith[data.rowPtr[r + 1]! - data.rowPtr[r]!]!++;
-  return rowsWith.indexOf(rowsWith.reduce((most, rows) => Math.max(most, rows), 0));
+  const most = rowsWith.reduce((most, rows) => Math.max(most, rows), 0);
+  // Where two numbers are equally common, the first row decides.
+  const first = data.rowPtr[1]! - data.rowPtr[0]!;
+  return rowsWith[first] === most ? first : rowsWith.indexOf(most);
 }
 
 /**
- * The logistic loss knows two labels, written 0/1 or -1/1.
+ * The logistic loss knows two labels, written 0/1 or -1/1, in all data sets of a run alike.
  *
+ * @param low the smaller label of the run
  * @throws IfmError IFM_DATA
  */
-export function checkLabels(config: ModelConfig, data: Dataset): void {
+export function checkLabels(config: ModelConfig, data: Dataset, low: number): void {
   if (config.loss !== "logistic") return;
-  const low = data.labelMin < 0 ? -1 : 0;
   const row = data.labels.findIndex((label) => label !== 1 && label !== low);
   if (row === -1) return;
   throw new IfmError("IFM_DATA", `row ${row + 1}: expected a label ${low} or 1, found ${data.labels[row]}`, {

@@ -72,10 +72,11 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     this.#module = module;
     this.#options = options;
     const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
-    if (data.train.rows === 0) throw new IfmError("IFM_DATA", "no rows to train on", { file: data.train.name });
+    for (const set of sets) if (set.rows === 0) throw new IfmError("IFM_DATA", "no rows", { file: set.name });
     const config = configureModel(options.model ?? {}, data.train, init);
     this.#train = validateTrainConfig((options.train ?? {}) as Partial<TrainConfig>, config.model, config.loss);
-    for (const set of sets) checkLabels(config, set);
+    const low = sets.some((set) => set.labelMin < 0) ? -1 : 0;
+    for (const set of sets) checkLabels(config, set, low);
 
     const longest = Math.max(...sets.map((set) => set.maxSlots));
     const session = new Session(module, config, longest, { config: this.#train, data: data.train });
@@ -136,6 +137,8 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const { data, signal } = this.#options;
     const { epochs, earlyStop } = this.#train;
     const stopping = new EarlyStopping(earlyStop);
+    // What is left when training diverges before the end of the first epoch.
+    this.#keep();
     const pass = new Pass(session, this.#train, this.#options, this.#range);
     let seconds = 0;
     let epoch = 0;
@@ -158,7 +161,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       const validation = data.validation && (await this.#evaluate(data.validation, epoch));
       const test = data.test && (await this.#evaluate(data.test, epoch));
       const monitored = this.#monitored(validation ?? train);
-      if (!Number.isFinite(monitored)) throw this.#diverged(epoch, "the weights");
+      if (!Number.isFinite(monitored) || !session.isFinite()) throw this.#diverged(epoch, "the weights");
       const improved = stopping.update(epoch, monitored);
       // Without validation rows, or with early stopping off, the last epoch is what is kept.
       const best = improved || !validation || earlyStop === 0;
@@ -186,10 +189,14 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     yield { event: "end", bestEpoch: this.#record.bestEpoch ?? 0, epochs: epoch, reason, seconds };
   }
 
-  /** The best weights so far; before the end of the first epoch, the weights as they are. */
+  /**
+   * The best weights so far; before the end of the first epoch, the weights as they are (or, if training has diverged,
+   * as they were).
+   */
   model(): Model {
     const session = this.#alive();
-    const weights = this.#snapshot ?? session.parameters();
+    const asTheyAre = this.#record.bestEpoch === 0 && session.isFinite();
+    const weights = this.#snapshot && !asTheyAre ? this.#snapshot : session.parameters();
     return new Model(this.#module, session.config, this.#record, (target) => target.parameters().set(weights));
   }
 

@@ -415,6 +415,11 @@ export class Session {
     }
   }
 
+  /** Whether every parameter is a finite number. */
+  isFinite(): boolean {
+    return this.kernels.allFinite(this.#parameters, this.layout.bytes / 4) === 1;
+  }
+
   /** All parameters as they lie in memory: a view, for snapshots. */
   parameters(): Float32Array {
     return this.#f32(this.#parameters, this.layout.bytes / 4);

@@ -404,7 +404,7 @@ const productsForward = kernelCase({
       fieldPairs: input(withZeroRow(random.rows(P, K, pad4(K)), pad4(K))),
     };
   },
-  desc: ({ K, stride }, at) => ({ Kp: pad4(K), productFloats: pad4(K) + stride, fieldPairs: at.fieldPairs }),
+  desc: ({ K, stride }, at) => ({ Kp: pad4(K), productFloats: pad4(K) + stride }),
   call: ({ kernels, at, shape: { dropout, slots, dropped } }) =>
     kernels.productsForward(
       at.out,

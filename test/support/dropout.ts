@@ -3,12 +3,13 @@
  * test/kernels/dropout.test.ts compares them with the kernels' own.
  */
 
-/** Streams of assembly/kernels/dropout.ts. */
+/** Streams of assembly/kernels/dropout.ts and sampling.ts. */
 export const STREAM_WEIGHTS = 16;
 export const STREAM_PRODUCTS = 17;
+export const STREAM_SAMPLING = 18;
 
 /** The 32-bit mixer with the constants 16 21f0aaad 15 735a2d97 15. */
-function hash32(x: number): number {
+export function hash32(x: number): number {
   let h = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
   h = Math.imul(h ^ (h >>> 15), 0x735a2d97);
   return (h ^ (h >>> 15)) >>> 0;

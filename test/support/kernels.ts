@@ -11,10 +11,12 @@ export interface TestKernels {
   linearForward(desc: Address, features: Address, values: Address, slots: number): number;
   gatherSlots(slots: Address, desc: Address, features: Address, values: Address): number;
   knownPairs(out: Address, desc: Address, features: Address): number;
+  padPairs(pairs: Address, count: number, desc: Address): void;
   productsForward(
     out: Address,
     scores: Address,
     desc: Address,
+    fields: Address,
     slots: Address,
     mask: Address,
     pairs: Address,
@@ -25,13 +27,56 @@ export interface TestKernels {
     slotGrad: Address,
     dF: Address,
     desc: Address,
+    fields: Address,
     slots: Address,
     dH: Address,
     dc: Address,
     mask: Address,
     pairs: Address,
     Pp: number,
+    dx: Address,
   ): void;
+  concatForward(
+    x: Address,
+    desc: Address,
+    fields: Address,
+    products: Address,
+    T: Address,
+    mask: Address,
+    pairs: Address,
+    P: number,
+    keepScale: number,
+  ): void;
+  concatBackward(
+    dT: Address,
+    desc: Address,
+    fields: Address,
+    products: Address,
+    dx: Address,
+    mask: Address,
+    pairs: Address,
+    P: number,
+    keepScale: number,
+  ): void;
+  samplePairs(desc: Address): void;
+  networkBegin(desc: Address): void;
+  networkForward(desc: Address, scratch: Address, x: Address, xBytes: number, rows: number): Address;
+  networkBackward(
+    desc: Address,
+    scratch: Address,
+    x: Address,
+    dx: Address,
+    xBytes: number,
+    rows: number,
+    dy: Address,
+    chunk: Address,
+  ): void;
+  networkEnd(desc: Address, chunk: Address): void;
+  batchNormStatistics(desc: Address): void;
+  batchNormMoving(desc: Address): void;
+  batchNormForward(out: Address, z: Address, desc: Address): void;
+  batchNormBackward(u: Address, du: Address, desc: Address): void;
+  batchNormEnd(desc: Address): void;
   attentionForward(logits: Address, H: Address, desc: Address, P: number): void;
   attentionBackward(db: Address, dh: Address, H: Address, dlogit: Address, desc: Address, P: number): void;
   softmax(x: Address, P: number): void;
