@@ -32,6 +32,12 @@ export async function train(file: string | undefined, options: TrainValues, io: 
 /** What the bundled rows are about. */
 const SAMPLE = "the sample: who earns more than 50,000 dollars a year? (UCI Adult, CC BY 4.0)";
 
+/**
+ * What the sample is trained with unless the command line says otherwise. Its validation RMSE over three seeds, FM 0.6058,
+ * 0.6074, 0.6064: IFM with this 0.6049, 0.6058, 0.6042, without 0.6057, 0.6055, 0.6043.
+ */
+const SAMPLE_OPTIONS: Pick<TrainValues, "l2Field"> = { l2Field: 0.1 };
+
 /** A training to be done. */
 interface Run {
   kind: ModelKind;
@@ -66,7 +72,7 @@ class TrainCommand {
 
   constructor(files: TrainingFiles, options: TrainValues, io: Io) {
     this.#files = files;
-    this.#options = options;
+    this.#options = files.isSample ? { ...SAMPLE_OPTIONS, ...options } : options;
     this.#io = io;
     this.#interrupts = new Interrupts(io, () => this.#current.interrupted());
     this.#talks = !options.json && !options.quiet;
