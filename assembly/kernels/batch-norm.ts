@@ -95,9 +95,12 @@ export function batchNormBackward(u: usize, du: usize, d: Desc): void {
   }
 }
 
-/** Copies dγ and dβ to where the optimizer looks for them. */
+/**
+ * Copies dγ and dβ to where the optimizer looks for them. Lanes K … Kp - 1 are left at 0: du is dy in all of them, and
+ * padding must not be trained.
+ */
 export function batchNormEnd(d: Desc): void {
-  const toGrad = d.grad - d.dense, laneBytes = <usize>d.Kp << 2;
+  const toGrad = d.grad - d.dense, laneBytes = <usize>d.K << 2;
   memory.copy(d.gamma + toGrad, row(d, D_GAMMA), laneBytes);
   memory.copy(d.beta + toGrad, row(d, D_BETA), laneBytes);
 }

@@ -163,6 +163,11 @@ export function layoutOf(config: ModelConfig): Layout {
   return { tensors, layers, Kp, Ap, KFp, rowFloats, table, bytes: table + 4 * rowFloats * (n + 1) };
 }
 
+/** Where row r of a tensor begins, in floats from its start. */
+export function floatOf({ stride, group }: TensorSpec, r: number): number {
+  return stride * (Math.floor(r / group.size) * group.stride + (r % group.size));
+}
+
 /** Numbers that a model of this layout holds. */
 export function parameterCount(layout: Layout): number {
   return layout.tensors.reduce((sum, { rows, cols }) => sum + rows * cols, 0);

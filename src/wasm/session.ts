@@ -1,7 +1,7 @@
 import type { ModelConfig, TrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
 import { type ErrorPlace, IfmError } from "../errors.js";
-import { type Layout, layoutOf, pairsOf, type TensorSpec } from "../model/layout.js";
+import { floatOf, type Layout, layoutOf, pairsOf, type TensorSpec } from "../model/layout.js";
 import { ACTIVATION, DESC_BYTES, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "./abi.js";
 import { Arena } from "./arena.js";
 import { instantiateKernels, type Kernels } from "./load.js";
@@ -529,11 +529,6 @@ export class Session {
     }
     checkFixedSlots(data, this.config.fieldOfSlot.length, this.config.model);
   }
-}
-
-/** Where row r of a tensor begins, in floats from its start. */
-function floatOf({ stride, group }: TensorSpec, r: number): number {
-  return stride * (Math.floor(r / group.size) * group.stride + (r % group.size));
 }
 
 /**

@@ -3,3 +3,7 @@ import { testKernel } from "../support/kernel-case.js";
 
 testKernel(cases.matmul);
 testKernel(cases.matmulTransposedA);
+testKernel(cases.networkBegin);
+testKernel(cases.networkForward);
+testKernel(cases.networkBackward);
+testKernel(cases.networkEnd);

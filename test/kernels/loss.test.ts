@@ -8,6 +8,7 @@ import { testKernel } from "../support/kernel-case.js";
 import { Random } from "../support/random.js";
 
 testKernel(cases.metricSums);
+testKernel(cases.allFinite);
 
 const memory = new GuardedMemory();
 const { kernels } = memory;

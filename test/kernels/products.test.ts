@@ -5,3 +5,6 @@ testKernel(cases.gatherSlots);
 testKernel(cases.knownPairs);
 testKernel(cases.productsForward);
 testKernel(cases.productsBackward);
+testKernel(cases.padPairs);
+testKernel(cases.concatForward);
+testKernel(cases.concatBackward);

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { checkBatch, fmShapes, ifmShapes, type Shape } from "../support/batch.js";
+import { checkBatch, SHAPES } from "../support/batch.js";
 import { BUILDS, NAN_WORD } from "../support/memory.js";
 import type { TestSession } from "../support/session.js";
 import { FACTORS } from "../support/sweep.js";
@@ -15,16 +15,16 @@ interface Take {
   bytes: number;
 }
 
-/** The arenas of the Session in hand: that of the memory and that of the scratch offsets. */
-const { arenas } = vi.hoisted(() => ({ arenas: [] as { takes: Take[] }[] }));
+/** The arenas of the Session in hand: of the memory, of the scratch of a row, and of what a block of rows shares. */
+const { arenas } = vi.hoisted(() => ({ arenas: [] as { takes: Take[]; bytes: number }[] }));
 
 vi.mock("../../src/wasm/arena.js", async (importOriginal) => {
   const original = await importOriginal<typeof import("../../src/wasm/arena.js")>();
   class GuardedArena extends original.Arena {
     readonly takes: Take[] = [];
 
-    constructor() {
-      super();
+    constructor(start?: number) {
+      super(start);
       arenas.push(this);
     }
 
@@ -72,21 +72,22 @@ const WRITTEN_FIRST = [
 
 /** Buffers of the memory, and the gaps between those of the scratch. */
 function placesOf({ desc }: TestSession): { takes: Take[]; scratch: Take; gaps: Take[] } {
-  const [main, scratch] = arenas.slice(-2) as [{ takes: Take[] }, { takes: Take[] }];
-  const [base, ...parts] = scratch.takes;
-  // A Session takes the scratch behind the list of pairs.
-  const block = main.takes[main.takes.findIndex(({ address }) => address === desc.get("pairs")) + 1]!;
-  const last = parts.at(-1)!;
-  expect(block.bytes).toBe(Math.ceil((last.address + last.bytes) / 64) * 64 - base!.address);
-  const inBlock = scratch.takes.map(({ address, bytes }) => ({
-    address: address - base!.address + block.address,
-    bytes,
-  }));
-  const gaps = inBlock.slice(1).map(({ address }, i) => {
-    const end = inBlock[i]!.address + inBlock[i]!.bytes;
+  const [main, row, block] = arenas.slice(-3) as [
+    { takes: Take[] },
+    { takes: Take[] },
+    { takes: Take[]; bytes: number },
+  ];
+  const scratch = main.takes.find(({ bytes }) => bytes === block.bytes)!;
+  const rows = Array.from({ length: desc.get("blockRows") }, (_, r) => r * desc.get("scratchRow"));
+  const parts = [
+    ...rows.flatMap((start) => row.takes.map(({ address, bytes }) => ({ address: start + address, bytes }))),
+    ...block.takes,
+  ].map(({ address, bytes }) => ({ address: scratch.address + address, bytes }));
+  const gaps = parts.slice(1).map(({ address }, i) => {
+    const end = parts[i]!.address + parts[i]!.bytes;
     return { address: end, bytes: address - end };
   });
-  return { takes: main.takes, scratch: block, gaps };
+  return { takes: main.takes, scratch, gaps };
 }
 
 function before(test: TestSession): void {
@@ -120,11 +121,8 @@ function after(test: TestSession, what: string): void {
 }
 
 describe.each(BUILDS)("$build", ({ module }) => {
-  for (const [model, shapes] of [
-    ["fm", fmShapes],
-    ["ifm", ifmShapes],
-  ] as [string, Shape[]][]) {
-    test.each(FACTORS)(`${model}, K = %i`, (K) => {
+  for (const { name, shapes } of SHAPES) {
+    test.each(FACTORS)(`${name}, K = %i`, (K) => {
       shapes.forEach((shape, seed) => {
         if (shape.K === K && seed % 2 === 0) checkBatch(module, shape, seed, { before, after });
       });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decodeModel, encodeModel } from "../../src/model/format.js";
+import { floatOf } from "../../src/model/layout.js";
 import type { TrainOptions } from "../../src/train/trainer.js";
 import { allPairs, cloneModel, type RefModel, type RefRow, type RefTensor } from "../reference/index.js";
 import { assertClose, assertSameBits, largest, nearly } from "../support/compare.js";
@@ -275,8 +276,11 @@ type Tensors = Record<string, Float32Array>;
 function assertPadding(session: TestSession): void {
   const { layout } = session.session;
   const isPadding = new Uint8Array(layout.bytes / 4).fill(1);
-  for (const { rows, cols, stride, offset } of layout.tensors) {
-    for (let r = 0; r < rows; r++) isPadding.fill(0, offset / 4 + r * stride, offset / 4 + r * stride + cols);
+  for (const spec of layout.tensors) {
+    for (let r = 0; r < spec.rows; r++) {
+      const at = spec.offset / 4 + floatOf(spec, r);
+      isPadding.fill(0, at, at + spec.cols);
+    }
   }
   const parameters = session.session.parameters();
   expect(parameters.every(Number.isFinite)).toBe(true);

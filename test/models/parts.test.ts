@@ -10,16 +10,18 @@ import { configOf, modelOf, rowsOf, TestSession } from "../support/session.js";
 
 const ROWS = 200; // four chunks of 64 rows, the last of 8
 
-const models: { name: string; model: RefModel; rows: RefRow[] }[] = [
-  (() => {
+const models: { name: string; model: RefModel; rows: RefRow[]; train?: TrainOptions }[] = [
+  ...[false, true].map((batchNorm) => {
     const config = configOf({ model: "fm", factors: 7, features: 40 });
-    return { name: "fm", model: modelOf(config, 1), rows: rowsOf(config, ROWS, 2, { upTo: 6, unknown: 3 }) };
-  })(),
-  (() => {
-    const config = configOf({ model: "ifm", factors: 7, features: 40, loss: "logistic" }, 5);
-    return { name: "ifm", model: modelOf(config, 3), rows: rowsOf(config, ROWS, 4, { unknown: 3 }) };
-  })(),
+    const rows = rowsOf(config, ROWS, 2, { upTo: 6, unknown: 3 });
+    return { name: batchNorm ? "fm with batch norm" : "fm", model: modelOf(config, 1, batchNorm), rows };
+  }),
+  ...(["afm", "ifm", "inn", "deepifm"] as const).map((kind) => {
+    const config = configOf({ model: kind, factors: 7, features: 40, loss: "logistic", hidden: [6, 3] }, 5);
+    return { name: kind, model: modelOf(config, 3), rows: rowsOf(config, ROWS, 4, { unknown: 3 }) };
+  }),
 ];
+models.push({ ...models.at(-1)!, name: "deepifm, sampling", train: { samplePairs: 0.5, sampleAfter: 1 } });
 
 const trainings: { name: string; train: TrainOptions }[] = [
   { name: "adagrad", train: { optimizer: "adagrad" } },
@@ -35,7 +37,10 @@ const trainings: { name: string; train: TrainOptions }[] = [
 function trainInParts(session: TestSession, first: number, count: number, random: Random): number {
   const { kernels, desc } = session;
   const { address } = desc;
-  desc.set(session.nextBatch(first, count));
+  const { samplePairs, sampleAfter } = session.train;
+  const batch = session.nextBatch(first, count);
+  const sampleCount = samplePairs < 1 && batch.step >= sampleAfter ? Math.floor(samplePairs * desc.get("P")) : 0;
+  desc.set({ ...batch, sampleCount, sampleNoise: 1 });
   kernels.batchBegin(address);
   const chunks = Math.ceil(count / desc.get("chunkRows"));
   for (const chunk of random.permutation(chunks)) kernels.trainChunk(address, chunk, session.newScratch());
@@ -65,8 +70,9 @@ function ranges(count: number, random: Random): [number, number][] {
 }
 
 describe.each(BUILDS)("$build", ({ module }) => {
-  describe.each(models)("$name", ({ model, rows }) => {
-    test.each(trainings)("$name: the parts equal the whole, bit for bit", ({ train }) => {
+  describe.each(models)("$name", ({ model, rows, train: ofModel }) => {
+    test.each(trainings)("$name: the parts equal the whole, bit for bit", ({ train: options }) => {
+      const train = { ...options, ...ofModel };
       const whole = new TestSession(module, model, rows, train);
       expect(whole.session.chunkRows).toBe(64);
       const parts = [1, 2, 3].map((seed) => ({
@@ -90,7 +96,7 @@ describe.each(BUILDS)("$build", ({ module }) => {
 
     test("both builds compute the same bits", () => {
       const [release, debug] = BUILDS.map(({ module }) => {
-        const session = new TestSession(module, model, rows, { optimizer: "adam", keep: [0.9, 0.5] });
+        const session = new TestSession(module, model, rows, { optimizer: "adam", keep: [0.9, 0.5], ...ofModel });
         for (let step = 0; step < 3; step++) session.trainBatch();
         return session.everything();
       });

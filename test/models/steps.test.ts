@@ -30,13 +30,21 @@ const models: { name: string; model: RefModel; rows: RefRow[] }[] = [
     const known = ({ slots }: RefRow) => slots.filter(({ feature }) => feature < config.features).length;
     return { name: "fm", model: modelOf(config, 1), rows: rows.filter((row) => known(row) !== 1).slice(0, 30) };
   })(),
-  (() => {
-    const config = configOf({ model: "ifm", factors: 6, features: 13, activation: "tanh", loss: "logistic" }, 4);
-    return { name: "ifm", model: modelOf(config, 3), rows: rowsOf(config, 30, 4, { unknown: 2 }) };
-  })(),
+  ...(["afm", "ifm", "inn", "deepifm"] as const).map((kind, i) => {
+    const part = {
+      model: kind,
+      factors: 6,
+      features: 13,
+      hidden: [5, 3],
+      activation: "tanh",
+      loss: "logistic",
+    } as const;
+    const config = configOf(part, 4);
+    return { name: kind, model: modelOf(config, 3 + i), rows: rowsOf(config, 30, 4, { unknown: 2 }) };
+  }),
 ];
 
-const L2 = { embedding: 0.5, linear: 0.25, attention: 0.125, field: 0.0625, hidden: 0 };
+const L2 = { embedding: 0.5, linear: 0.25, attention: 0.125, field: 0.0625, hidden: 0.25 };
 
 const optimizers: { name: string; train: TrainOptions; tolerance: number }[] = [
   { name: "sgd", train: { optimizer: "sgd", lr: 0.01 }, tolerance: 3e-6 },
@@ -164,7 +172,7 @@ describe.each(BUILDS)("$build: L2 groups", ({ module }) => {
     linear: ["feature_bias"],
     attention: ["attention_W"],
     field: ["interaction", "factor"],
-    hidden: [],
+    hidden: ["mlp.0.kernel", "mlp.1.kernel", "mlp.2.kernel"],
   };
 
   test.each(Object.entries(groups))("%s", (group, members) => {

@@ -21,10 +21,13 @@ import {
   dot,
   fieldBackward,
   fieldForward,
+  fm,
   fmSumSquare,
   ftrl,
   initialState,
   linearForward,
+  mlpBackward,
+  mlpForward,
   momentum,
   type Optimizer,
   type Pair,
@@ -41,8 +44,8 @@ import {
   zeroGradients,
 } from "../reference/index.js";
 import { type Expected, exactly, nearly, UNTOUCHED } from "./compare.js";
-import { dropoutMask, keepThreshold } from "./dropout.js";
-import { inOut, input, output, outputI16, outputU32, scratch } from "./guards.js";
+import { dropoutMask, hash32, keepThreshold, randomKey, STREAM_SAMPLING } from "./dropout.js";
+import { type Buffer, inOut, input, output, outputI16, outputU32, scratch } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
 import { ACTIVATIONS, ATTENTION_FACTORS, cross, FACTORS, FIELD_FACTORS, pad4, SLOTS, sweep } from "./sweep.js";
@@ -404,12 +407,13 @@ const productsForward = kernelCase({
       fieldPairs: input(withZeroRow(random.rows(P, K, pad4(K)), pad4(K))),
     };
   },
-  desc: ({ K, stride }, at) => ({ Kp: pad4(K), productFloats: pad4(K) + stride }),
+  desc: ({ K, stride }) => ({ Kp: pad4(K), productFloats: pad4(K) + stride }),
   call: ({ kernels, at, shape: { dropout, slots, dropped } }) =>
     kernels.productsForward(
       at.out,
       at.scores,
       at.desc,
+      at.fieldPairs,
       at.slots,
       dropout ? at.mask : 0,
       at.pairs,
@@ -463,9 +467,9 @@ const productsBackward = kernelCase({
   tolerance: 1e-6,
   shapes: sweep(
     { K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
-    { A: ATTENTION_FACTORS, dropped: [0, 1, 2, 3] },
+    { A: ATTENTION_FACTORS, dropped: [0, 1, 2, 3], concat: [false, true] },
   ),
-  buffers: ({ K, slots, dropout, A, dropped }, random) => {
+  buffers: ({ K, slots, dropout, A, dropped, concat }, random) => {
     const pairs = somePairs(random, slots, dropped);
     const P = allPairs(slots).length;
     const Pp = pad4(pairs.length);
@@ -480,33 +484,37 @@ const productsBackward = kernelCase({
       pairs: input(pairList(pairs, slots, K)),
       attnWT: input(Float32Array.from(padded(random.rows(A, K, Kp), Ap * Kp))),
       fieldPairs: input(withZeroRow(random.rows(P, K, Kp), Kp)),
+      dx: input(concat ? withZeroRow(random.rows(P, K, Kp), Kp) : NONE),
     };
   },
-  desc: ({ K, A }, at) => ({ Kp: pad4(K), Ap: pad4(A), attnWT: at.attnWT, fieldPairs: at.fieldPairs }),
-  call: ({ kernels, at, shape: { dropout, slots, dropped } }) =>
+  desc: ({ K, A }, at) => ({ Kp: pad4(K), Ap: pad4(A), attnWT: at.attnWT }),
+  call: ({ kernels, at, shape: { dropout, slots, dropped, concat } }) =>
     kernels.productsBackward(
       at.slotGrad,
       at.dF,
       at.desc,
+      at.fieldPairs,
       at.slots,
       at.dH,
       at.dc,
       dropout ? at.mask : 0,
       at.pairs,
       pad4(Math.max(1, allPairs(slots).length - dropped)),
+      concat ? at.dx : 0,
     ),
-  // de_p = dH[p] Wᵀ + dc_p (m_p ⊙ F_p);  dF_p += dc_p (m_p ⊙ e_p)
+  // de_p = dH[p] Wᵀ + dc_p (m_p ⊙ F_p);  dF_p += dc_p (m_p ⊙ e_p);  with dx, m_p ⊙ dx_p in place of m_p
   twin: ({ pairs: list, mask, ...values }, { K, slots, A }) => {
     const [Kp, Ap] = [pad4(K), pad4(A)];
     const kept = maskOf(mask, K);
     const chosen = pairsOf(list, slots, K);
-    return multilinear(values, ({ slotGrad, dF, slots: rows, dH, dc, attnWT, fieldPairs }) => {
+    return multilinear(values, ({ slotGrad, dF, slots: rows, dH, dc, attnWT, fieldPairs, dx }) => {
+      const weight = (i: number, p: number, k: number) => kept(i, k) * (dx.length ? dx[p * Kp + k]! : 1);
       const { model, row } = slotModel(rows, slots, K);
       const pairs = rowPairs(model, row, chosen);
       const WT = tensor(attnWT, A, K, Kp).data;
       const dE = pairs.map(({ index }, i) =>
         Array.from({ length: K }, (_, k) => {
-          let de = dc[i]! * kept(i, k) * fieldPairs[index * Kp + k]!;
+          let de = dc[i]! * weight(i, index, k) * fieldPairs[index * Kp + k]!;
           for (let a = 0; a < A; a++) de += dH[i * Ap + a]! * WT[a * K + k]!;
           return de;
         }),
@@ -516,12 +524,209 @@ const productsBackward = kernelCase({
       const dv = strided(into.feature_embeddings, K, Kp);
       const toF = Array.from(dF);
       pairs.forEach(({ e, index }, i) => {
-        for (let k = 0; k < K; k++) toF[index * Kp + k]! += dc[i]! * kept(i, k) * e[k]!;
+        for (let k = 0; k < K; k++) toF[index * Kp + k]! += dc[i]! * weight(i, index, k) * e[k]!;
       });
       return { slotGrad: Array.from(slotGrad, (g, i) => g + (dv[i] ?? 0)), dF: toF };
     });
   },
 });
+
+// INN: concatenation
+
+const concatShapes = sweep({ K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] }, { dropped: [0, 1, 2, 3] });
+type ConcatShape = (typeof concatShapes)[number];
+
+function concatBuffers({ K, slots, dropout, dropped }: ConcatShape, random: Random) {
+  const pairs = somePairs(random, slots, dropped);
+  const Kp = pad4(K);
+  return {
+    fieldPairs: input(random.rows(allPairs(slots).length, K, Kp)),
+    products: input(random.rows(pairs.length, K, Kp + 16)),
+    mask: input(dropout ? maskLanes(random, pairs.length * pad8(K)) : new Int16Array(0)),
+    pairs: input(pairList(pairs, slots, K)),
+  };
+}
+
+const concatDesc = ({ K }: ConcatShape) => ({ Kp: pad4(K), productFloats: pad4(K) + 16 });
+
+/** For every pair of the list: its number, its place p, and its m ⊙ e ⊙ F times keepScale. */
+function concatTerms(
+  { fieldPairs, products, mask, pairs }: Record<"fieldPairs" | "products" | "mask" | "pairs", Numbers>,
+  { K, slots, dropout }: ConcatShape,
+): { p: number; terms: number[] }[] {
+  const Kp = pad4(K);
+  const kept = maskOf(mask, K);
+  return pairsOf(pairs, slots, K).map((_, i) => {
+    const p = pairs[3 * i + 2]! / (4 * Kp);
+    const scale = dropout ? KEEP_SCALE : 1;
+    const term = (k: number) => scale * kept(i, k) * products[i * (Kp + 16) + k]! * fieldPairs[p * Kp + k]!;
+    return { p, terms: Array.from({ length: K }, (_, k) => term(k)) };
+  });
+}
+
+const concatForward = kernelCase({
+  kernel: "concatForward",
+  tolerance: 3e-7,
+  shapes: concatShapes,
+  buffers: (shape, random) => ({
+    ...concatBuffers(shape, random),
+    x: output(allPairs(shape.slots).length * pad4(shape.K)),
+    T: input(random.values(allPairs(shape.slots).length)),
+  }),
+  desc: (shape) => concatDesc(shape),
+  call: ({ kernels, at, shape: { slots, dropped, dropout } }) =>
+    kernels.concatForward(
+      at.x,
+      at.desc,
+      at.fieldPairs,
+      at.products,
+      at.T,
+      dropout ? at.mask : 0,
+      at.pairs,
+      Math.max(1, allPairs(slots).length - dropped),
+      dropout ? KEEP_SCALE : 1,
+    ),
+  twin: ({ T, ...values }, shape) => {
+    const Kp = pad4(shape.K);
+    const x = new Array<number>(allPairs(shape.slots).length * Kp).fill(UNTOUCHED);
+    concatTerms(values, shape).forEach(({ p, terms }, i) => {
+      const weighted = padded(
+        terms.map((term) => T[i]! * term),
+        Kp,
+      );
+      for (let k = 0; k < Kp; k++) x[p * Kp + k] = weighted[k]!;
+    });
+    return { x: { values: x, scale: abs(x) } };
+  },
+});
+
+const concatBackward = kernelCase({
+  kernel: "concatBackward",
+  tolerance: 1e-6,
+  shapes: concatShapes,
+  buffers: (shape, random) => ({
+    ...concatBuffers(shape, random),
+    dT: output(pad4(Math.max(1, allPairs(shape.slots).length - shape.dropped))),
+    dx: input(random.rows(allPairs(shape.slots).length, shape.K, pad4(shape.K))),
+  }),
+  desc: (shape) => concatDesc(shape),
+  call: ({ kernels, at, shape: { slots, dropped, dropout } }) =>
+    kernels.concatBackward(
+      at.dT,
+      at.desc,
+      at.fieldPairs,
+      at.products,
+      at.dx,
+      dropout ? at.mask : 0,
+      at.pairs,
+      Math.max(1, allPairs(slots).length - dropped),
+      dropout ? KEEP_SCALE : 1,
+    ),
+  twin: ({ dx, dT, ...values }, shape) => {
+    const Kp = pad4(shape.K);
+    const terms = concatTerms(values, shape).map(({ p, terms }) => terms.map((term, k) => term * dx[p * Kp + k]!));
+    return {
+      dT: {
+        values: padded(terms.map(sum), dT.length),
+        scale: padded(
+          terms.map((t) => sum(abs(t))),
+          dT.length,
+        ),
+      },
+    };
+  },
+});
+
+const padPairs = kernelCase({
+  kernel: "padPairs",
+  tolerance: 0,
+  shapes: cross({ count: [0, 1, 2, 3, 4, 5], K: [1, 4, 5, 64] }),
+  buffers: ({ count }) => ({ pairs: outputU32(3 * pad4(count)) }),
+  desc: ({ K }) => ({ M: 10, Kp: pad4(K), fieldRows: 45 }),
+  call: ({ kernels, at, shape: { count } }) => kernels.padPairs(at.pairs, count, at.desc),
+  twin: (_, { count, K }) => {
+    const [zeroSlot, zeroField] = [10 * 4 * pad4(K), 45 * 4 * pad4(K)];
+    const padding = [zeroSlot, zeroSlot, zeroField];
+    return {
+      pairs: exactly(Array.from({ length: 3 * pad4(count) }, (_, i) => (i < 3 * count ? UNTOUCHED : padding[i % 3]!))),
+    };
+  },
+});
+
+// Sampling
+
+const samplePairs = kernelCase({
+  kernel: "samplePairs",
+  tolerance: 0,
+  shapes: cross({
+    slots: [2, 3, 4, 10],
+    share: [0, 0.1, 0.3, 0.5, 0.8, 1],
+    noise: [false, true],
+    norms: ["distinct", "equal", "zero"],
+    step: [0, 1, 2],
+  }),
+  buffers: ({ slots, share, norms, step }, random) => {
+    const pairs = somePairs(random, slots, step); // some pairs left out, so that places and numbers differ
+    const rows = random.rows(allPairs(slots).length, 5, 8);
+    if (norms !== "distinct") rows.fill(norms === "equal" ? 0.5 : 0);
+    return {
+      fieldPairs: input(rows),
+      pairs: input(pairList(pairs, slots, 5)),
+      sampled: outputU32(isSampling(pairs.length, share) ? 3 * pad4(sampleSize(pairs.length, share)) : 0),
+      sampleKeys: scratch(new Float64Array(2 * pairs.length)),
+    };
+  },
+  desc: ({ slots, share, noise, step }, at) => {
+    const P = Math.max(1, allPairs(slots).length - step);
+    return {
+      P,
+      M: slots,
+      Kp: 8,
+      fieldRows: allPairs(slots).length,
+      seed: 7,
+      step,
+      sampleCount: sampleSize(P, share),
+      sampleNoise: noise ? 1 : 0,
+      fieldPairs: at.fieldPairs,
+      pairs: at.pairs,
+      sampled: at.sampled,
+      sampleKeys: at.sampleKeys,
+    };
+  },
+  descWrites: ["active", "activeCount"],
+  call: ({ kernels, memory, at, shape: { slots, share, step } }) => {
+    kernels.samplePairs(at.desc);
+    const desc = new Desc(memory, at.desc);
+    const P = Math.max(1, allPairs(slots).length - step);
+    if (desc.get("active") !== (isSampling(P, share) ? at.sampled : at.pairs)) throw new Error("active is elsewhere");
+    return desc.get("activeCount");
+  },
+  // Gumbel top-k: the largest log ‖F_p‖² - log(-log u)
+  twin: ({ fieldPairs, pairs, sampled }, { slots, share, noise, step }) => {
+    const list = pairsOf(pairs, slots, 5);
+    if (!isSampling(list.length, share)) return { sampled: exactly([]), returns: exactly([list.length]) };
+    const key = randomKey(7, STREAM_SAMPLING, step, 0);
+    const ranks = list.map((_, i) => {
+      const F = pairs[3 * i + 2]! / 4;
+      const norm = sum(Array.from({ length: 8 }, (_, k) => fieldPairs[F + k]! ** 2));
+      const u = (hash32((key + i) >>> 0) + 0.5) / 2 ** 32;
+      return Math.log(Math.max(norm, 2 ** -1022)) - (noise ? Math.log(-Math.log(u)) : 0);
+    });
+    const count = sampleSize(list.length, share);
+    // Of equal ranks the first; the pairs stay in their order.
+    const best = ranks.map((_, i) => i).sort((a, b) => ranks[b]! - ranks[a]! || a - b);
+    const chosen = best.slice(0, count).sort((a, b) => a - b);
+    const expected = pairList(
+      chosen.map((i) => list[i]!),
+      slots,
+      5,
+    );
+    return { sampled: exactly(expected.slice(0, sampled.length)), returns: exactly([count]) };
+  },
+});
+
+const isSampling = (P: number, share: number): boolean => share > 0 && sampleSize(P, share) < P;
+const sampleSize = (P: number, share: number): number => (share === 0 ? 0 : Math.max(1, Math.floor(share * P)));
 
 // IFM: attention
 
@@ -861,6 +1066,430 @@ const matmulTransposedA = kernelCase({
     }),
 });
 
+// Networks
+
+const HIDDEN = ["none", "4", "5", "7 3", "8 4 1"] as const;
+const LAYERS = 4; // at most
+
+const networkShapes = sweep({ hidden: HIDDEN, inputs: [4, 8, 12, 20, 64], rows: [4, 8, 12] }, {});
+type NetworkShape = (typeof networkShapes)[number];
+
+/** Inputs and units of every layer, without padding; the last has one unit. */
+function layersOf({ hidden, inputs }: NetworkShape): { rows: number; columns: number }[] {
+  const units = [...(hidden === "none" ? [] : hidden.split(" ").map(Number)), 1];
+  return units.map((columns, l) => ({ rows: l === 0 ? inputs : units[l - 1]!, columns }));
+}
+
+const numbered = <V>(name: string, of: (l: number) => V): Record<string, V> =>
+  Object.fromEntries(Array.from({ length: LAYERS }, (_, l) => [`${name}${l}`, of(l)]));
+
+/** One buffer a layer, empty behind the last. `length` has the padded sizes. */
+function perLayer(shape: NetworkShape, of: (layer: { rows: number; columns: number }, l: number) => Float32Array) {
+  const layers = layersOf(shape);
+  return (l: number): Float32Array => (layers[l] ? of(layers[l]!, l) : NONE);
+}
+
+/** A padded matrix with distinct values, its rows a multiple of 4, too. */
+const matrix = (random: Random, rows: number, cols: number): Float32Array =>
+  Float32Array.from(padded(random.rows(rows, cols, pad4(cols)), pad4(rows) * pad4(cols)));
+
+function transposed(data: Numbers, rows: number, cols: number): Float32Array {
+  return Float32Array.from({ length: rows * cols }, (_, i) => data[(i % rows) * cols + Math.floor(i / rows)]!);
+}
+
+/** Kernels and biases as the twin has them. */
+function networkModel(values: Record<string, Numbers>, shape: NetworkShape): RefModel {
+  const tensors = layersOf(shape).flatMap(({ rows, columns }, l) => [
+    [`mlp.${l}.kernel`, tensor(values[`kernel${l}`]!, rows, columns, pad4(columns))],
+    [`mlp.${l}.bias`, { shape: [columns], data: Float64Array.from(Array.from(values[`bias${l}`]!).slice(0, columns)) }],
+  ]);
+  return twinModel({}, Object.fromEntries(tensors));
+}
+
+/** Writes the table of layers; offsets count from where `at` says that scratch and chunk begin. */
+function writeLayers(
+  memory: WebAssembly.Memory,
+  at: Record<string, number>,
+  shape: NetworkShape,
+  offsets: { scratch: number; chunk: number },
+): void {
+  const table = new Uint32Array(memory.buffer, at.layers!, 8 * LAYERS);
+  layersOf(shape).forEach(({ rows, columns }, l) => {
+    const of = (name: string) => at[`${name}${l}`] ?? 0;
+    const fields = [pad4(rows), pad4(columns), of("kernel"), of("bias"), of("transpose")];
+    const within = [of("chunk") - offsets.chunk, of("hidden") - offsets.scratch, of("gradient") - offsets.scratch];
+    table.set([...fields, ...within], 8 * l);
+  });
+}
+
+const networkBuffers = (shape: NetworkShape, random: Random) => ({
+  layers: scratch(new Uint32Array(8 * LAYERS)),
+  ...numbered("kernel", (l) => input(perLayer(shape, ({ rows, columns }) => matrix(random, rows, columns))(l))),
+  ...numbered("bias", (l) => input(perLayer(shape, ({ columns }) => random.rows(1, columns, pad4(columns)))(l))),
+});
+
+const networkBegin = kernelCase({
+  kernel: "networkBegin",
+  tolerance: 0,
+  shapes: networkShapes,
+  buffers: (shape, random): Record<string, Buffer> => ({
+    ...networkBuffers(shape, random),
+    ...numbered("transpose", (l) =>
+      output(perLayer(shape, (s) => new Float32Array(pad4(s.rows) * pad4(s.columns)))(l).length),
+    ),
+  }),
+  desc: (shape, at) => ({ layers: at.layers!, layerCount: layersOf(shape).length }),
+  call: ({ kernels, memory, at, shape }) => {
+    writeLayers(memory, at, shape, { scratch: 0, chunk: 0 });
+    kernels.networkBegin(at.desc);
+  },
+  twin: (values, shape) =>
+    numbered("transpose", (l) => {
+      const layer = layersOf(shape)[l];
+      return exactly(layer ? transposed(values[`kernel${l}`]!, pad4(layer.rows), pad4(layer.columns)) : []);
+    }),
+});
+
+/** Rows of `width` numbers; between them lies what is not the network's. */
+const X_SLACK = 12;
+const spread = (random: Random, rows: number, width: number): Float32Array => random.rows(rows, width, width + X_SLACK);
+
+const networkForward = kernelCase({
+  kernel: "networkForward",
+  tolerance: 1e-6,
+  shapes: networkShapes,
+  buffers: (shape, random): Record<string, Buffer> => ({
+    x: input(spread(random, shape.rows, shape.inputs)),
+    ...networkBuffers(shape, random),
+    ...numbered("hidden", (l) =>
+      output(perLayer(shape, (s) => new Float32Array(shape.rows * pad4(s.columns)))(l).length),
+    ),
+  }),
+  desc: (shape, at) => ({ layers: at.layers!, layerCount: layersOf(shape).length }),
+  call: ({ kernels, memory, at, shape }) => {
+    writeLayers(memory, at, shape, { scratch: at.x!, chunk: 0 });
+    const top = kernels.networkForward(at.desc, at.x!, at.x!, 4 * (shape.inputs + X_SLACK), shape.rows);
+    return top === at[`hidden${layersOf(shape).length - 1}`];
+  },
+  twin: (values, shape) => {
+    const outputs = networkTwin(values, shape);
+    const magnitudes = networkTwin(mapValues(values, abs), shape);
+    return {
+      ...numbered("hidden", (l) => ({ values: outputs[l] ?? [], scale: magnitudes[l] ?? [] })),
+      returns: exactly([1]),
+    };
+  },
+});
+
+/** What leaves every layer, padded; the twin's inputs of the next one, and its output. */
+function networkTwin(values: Record<string, Numbers>, shape: NetworkShape): number[][] {
+  const layers = layersOf(shape);
+  const model = networkModel(values, shape);
+  const kept = rowsOf(values.x!, shape.rows, shape.inputs, shape.inputs + X_SLACK).map((row) => mlpForward(model, row));
+  return layers.map(({ columns }, l) =>
+    kept.flatMap(({ inputs, output }) => padded(l + 1 < layers.length ? inputs[l + 1]! : [output], pad4(columns))),
+  );
+}
+
+const networkBackward = kernelCase({
+  kernel: "networkBackward",
+  tolerance: 2e-6,
+  shapes: networkShapes,
+  buffers: (shape, random): Record<string, Buffer> => {
+    const x = spread(random, shape.rows, shape.inputs);
+    const network = networkBuffers(shape, random);
+    const values = mapValues({ x: input(x), ...network } as Record<string, Buffer>, ({ data }): Numbers => data);
+    const hidden = networkTwin(values, shape);
+    const layers = layersOf(shape);
+    return {
+      x: input(x),
+      ...network,
+      ...numbered("hidden", (l) => input(Float32Array.from(hidden[l] ?? []))),
+      // The gradients of the layers' outputs: what is made of them is compared.
+      ...numbered("gradient", (l) =>
+        scratch(new Float32Array(layers[l] ? shape.rows * pad4(layers[l]!.columns) : 0).fill(Number.NaN)),
+      ),
+      ...numbered("transpose", (l) =>
+        input(perLayer(shape, (s) => transposed(values[`kernel${l}`]!, pad4(s.rows), pad4(s.columns)))(l)),
+      ),
+      ...numbered("chunk", (l) =>
+        inOut(
+          perLayer(shape, ({ rows, columns }) =>
+            Float32Array.from([...matrix(random, rows, columns), ...random.rows(1, columns, pad4(columns))]),
+          )(l),
+        ),
+      ),
+      dy: input(random.values(shape.rows)),
+      dx: output(shape.rows * (shape.inputs + X_SLACK)),
+    };
+  },
+  desc: (shape, at) => ({ layers: at.layers!, layerCount: layersOf(shape).length }),
+  call: ({ kernels, memory, at, shape }) => {
+    writeLayers(memory, at, shape, { scratch: at.x!, chunk: at.chunk0! });
+    const xBytes = 4 * (shape.inputs + X_SLACK);
+    kernels.networkBackward(at.desc, at.x!, at.x!, at.dx!, xBytes, shape.rows, at.dy!, at.chunk0!);
+  },
+  twin: (values, shape) => {
+    const [signed, unsigned] = [networkBackwardTwin(values, shape, false), networkBackwardTwin(values, shape, true)];
+    const width = shape.inputs + X_SLACK;
+    return {
+      ...numbered("chunk", (l) => ({ values: signed.chunks[l] ?? [], scale: unsigned.chunks[l] ?? [] })),
+      dx: {
+        values: signed.dx.flatMap((row) => [...row, ...new Array<number>(width - row.length).fill(UNTOUCHED)]),
+        scale: strided(unsigned.dx.flat(), shape.inputs, width),
+      },
+    };
+  },
+});
+
+/** Gradients of x and, padded, those of every layer added to what was in the chunk; or sums of |terms|. */
+function networkBackwardTwin(values: Record<string, Numbers>, shape: NetworkShape, ofTerms: boolean) {
+  const layers = layersOf(shape);
+  const signs = networkModel(values, shape);
+  const model = ofTerms ? networkModel(mapValues(values, abs), shape) : signs;
+  const into = zeroGradients(signs);
+  const dx = rowsOf(values.x!, shape.rows, shape.inputs, shape.inputs + X_SLACK).map((row, r) => {
+    const kept = mlpForward(signs, row);
+    // The same units are alive; only the terms lose their signs.
+    const terms = { ...kept, inputs: kept.inputs.map(abs) };
+    return mlpBackward(model, ofTerms ? terms : kept, ofTerms ? Math.abs(values.dy![r]!) : values.dy![r]!, into);
+  });
+  const chunks = layers.map(({ rows, columns }, l) => {
+    const kernel = padded(strided(into[`mlp.${l}.kernel`]!, columns, pad4(columns)), pad4(rows) * pad4(columns));
+    const added = [...kernel, ...padded(into[`mlp.${l}.bias`]!, pad4(columns))];
+    return Array.from(values[`chunk${l}`]!, (value, i) => (ofTerms ? Math.abs(value) : value) + added[i]!);
+  });
+  return { dx, chunks };
+}
+
+const networkEnd = kernelCase({
+  kernel: "networkEnd",
+  tolerance: 0,
+  shapes: cross({ rows: [4, 12], columns: [4, 8] }),
+  buffers: ({ rows, columns }, random): Record<string, Buffer> => ({
+    layers: scratch(new Uint32Array(8 * LAYERS)),
+    // Two layers: [ other parameters | kernel | bias | kernel | bias ]
+    dense: input(random.values(8 + 2 * (rows + 1) * columns)),
+    grad: output(8 + 2 * (rows + 1) * columns),
+    chunk: input(random.values(4 + 2 * (rows + 1) * columns)),
+  }),
+  desc: (_, at) => ({ layers: at.layers!, layerCount: 2, dense: at.dense!, grad: at.grad! }),
+  call: ({ kernels, memory, at, shape: { rows, columns } }) => {
+    const table = new Uint32Array(memory.buffer, at.layers!, 8 * LAYERS);
+    const bytes = 4 * (rows + 1) * columns;
+    for (const l of [0, 1]) {
+      const kernel = at.dense! + 32 + l * bytes;
+      table.set([rows, columns, kernel, kernel + 4 * rows * columns, 0, 16 + l * bytes], 8 * l);
+    }
+    kernels.networkEnd(at.desc, at.chunk!);
+  },
+  twin: ({ grad, chunk }) => ({ grad: exactly(Array.from(grad!, (_, i) => (i < 8 ? UNTOUCHED : chunk![i - 4]!))) }),
+});
+
+// Batch norm
+
+const normShapes = cross({ K: FACTORS, count: [1, 2, 3, 10] });
+type NormShape = (typeof normShapes)[number];
+
+/** [ mean | 1/√(σ² + ε) | dγ | dβ ] of each lane. */
+const NORM_ROWS = 4;
+const statisticsScale = (variance: number): number => 1 / Math.sqrt(variance + fm.BATCH_NORM_EPSILON);
+
+const normDesc = ({ K, count }: NormShape, batchNorm: number) => ({
+  Kp: pad4(K),
+  rowFloats: pad4(K) + 4,
+  count,
+  batchNorm,
+});
+
+/** Lane k of every row. */
+const lane = (rows: Numbers, { K, count }: NormShape, k: number): number[] =>
+  Array.from({ length: count }, (_, b) => rows[b * (pad4(K) + 4) + k]!);
+
+const lanes = (K: number, of: (k: number) => number): number[] => Array.from({ length: pad4(K) }, (_, k) => of(k));
+
+const batchNormStatistics = kernelCase({
+  kernel: "batchNormStatistics",
+  tolerance: 3e-6,
+  shapes: normShapes,
+  buffers: ({ K, count }, random) => ({
+    rowZ: input(random.rows(count, K, pad4(K) + 4)),
+    batchNorm: output(NORM_ROWS * pad4(K)),
+    movingMean: inOut(random.rows(1, K, pad4(K))),
+    movingVariance: inOut(random.rows(1, K, pad4(K), 0.5, 1)),
+  }),
+  desc: (shape, at) => ({
+    ...normDesc(shape, at.batchNorm),
+    rowZ: at.rowZ,
+    movingMean: at.movingMean,
+    movingVariance: at.movingVariance,
+  }),
+  call: ({ kernels, at }) => kernels.batchNormStatistics(at.desc),
+  twin: ({ rowZ, movingMean, movingVariance }, shape) => {
+    const { K, count } = shape;
+    const mean = lanes(K, (k) => sum(lane(rowZ, shape, k)) / count);
+    const variance = lanes(K, (k) => sum(lane(rowZ, shape, k).map((z) => (z - mean[k]!) ** 2)) / count);
+    const moved = (moving: Numbers, now: number[]): Expected => {
+      const d = fm.BATCH_NORM_DECAY;
+      return {
+        values: lanes(K, (k) => d * moving[k]! + (1 - d) * now[k]!),
+        scale: lanes(K, (k) => Number(k < K)),
+      };
+    };
+    return {
+      batchNorm: {
+        values: [...mean, ...variance.map(statisticsScale), ...new Array<number>(2 * pad4(K)).fill(UNTOUCHED)],
+        // |z| < 1; padding has the mean 0 and the scale 1/√ε.
+        scale: [
+          ...lanes(K, (k) => Number(k < K)),
+          ...variance.map((v) => 2 * statisticsScale(v)),
+          ...lanes(2 * K, () => 0),
+        ],
+      },
+      movingMean: moved(movingMean, mean),
+      movingVariance: moved(movingVariance, variance),
+    };
+  },
+});
+
+const batchNormMoving = kernelCase({
+  kernel: "batchNormMoving",
+  tolerance: 3e-7,
+  shapes: cross({ K: FACTORS }),
+  buffers: ({ K }, random) => ({
+    batchNorm: output(NORM_ROWS * pad4(K)),
+    movingMean: input(random.rows(1, K, pad4(K))),
+    movingVariance: input(random.rows(1, K, pad4(K), 0, 1)),
+  }),
+  desc: ({ K }, at) => ({
+    Kp: pad4(K),
+    batchNorm: at.batchNorm,
+    movingMean: at.movingMean,
+    movingVariance: at.movingVariance,
+  }),
+  call: ({ kernels, at }) => kernels.batchNormMoving(at.desc),
+  twin: ({ movingMean, movingVariance, batchNorm }) => {
+    const scales = Array.from(movingVariance, statisticsScale);
+    const values = [...movingMean, ...scales];
+    return {
+      batchNorm: {
+        values: Array.from(batchNorm, (_, i) => values[i] ?? UNTOUCHED),
+        scale: [...abs(movingMean), ...scales, ...new Array<number>(scales.length * 2).fill(0)],
+      },
+    };
+  },
+});
+
+/** Rows of d.batchNorm with distinct statistics; in padding lanes what the kernels leave there. */
+function statistics(random: Random, K: number): Float32Array {
+  const mean = random.rows(1, K, pad4(K));
+  const scale = random.rows(1, K, pad4(K), 0.5, 2);
+  for (let k = K; k < pad4(K); k++) scale[k] = statisticsScale(0);
+  return Float32Array.from([...mean, ...scale]);
+}
+
+const batchNormForward = kernelCase({
+  kernel: "batchNormForward",
+  tolerance: 3e-7,
+  shapes: cross({ K: FACTORS, inPlace: [false, true] }),
+  buffers: ({ K, inPlace }, random) => ({
+    out: output(inPlace ? 0 : pad4(K)),
+    z: inPlace ? inOut(random.rows(1, K, pad4(K))) : input(random.rows(1, K, pad4(K))),
+    batchNorm: input(statistics(random, K)),
+    gamma: input(random.rows(1, K, pad4(K))),
+    beta: input(random.rows(1, K, pad4(K))),
+  }),
+  desc: ({ K }, at) => ({ Kp: pad4(K), batchNorm: at.batchNorm, gamma: at.gamma, beta: at.beta }),
+  call: ({ kernels, at, shape: { inPlace } }) => kernels.batchNormForward(inPlace ? at.z : at.out, at.z, at.desc),
+  twin: ({ z, batchNorm, gamma, beta }, { K, inPlace }) => {
+    const Kp = pad4(K);
+    const normed = {
+      values: lanes(K, (k) => gamma[k]! * (z[k]! - batchNorm[k]!) * batchNorm[Kp + k]! + beta[k]!),
+      scale: lanes(K, (k) => {
+        const size = Math.abs(gamma[k]! * batchNorm[Kp + k]!) * (Math.abs(z[k]!) + Math.abs(batchNorm[k]!));
+        return 2 * size + Math.abs(beta[k]!);
+      }),
+    };
+    return inPlace ? { z: normed, out: exactly([]) } : { out: normed };
+  },
+});
+
+const batchNormBackward = kernelCase({
+  kernel: "batchNormBackward",
+  tolerance: 3e-6,
+  shapes: normShapes,
+  buffers: ({ K, count }, random) => ({
+    u: input(random.rows(count, K, pad4(K) + 4)),
+    du: inOut(random.rows(count, K, pad4(K) + 4)),
+    batchNorm: inOut(Float32Array.from([...statistics(random, K), ...new Float32Array(2 * pad4(K))])),
+    gamma: input(random.rows(1, K, pad4(K))),
+  }),
+  desc: (shape, at) => ({ ...normDesc(shape, at.batchNorm), gamma: at.gamma }),
+  call: ({ kernels, at }) => kernels.batchNormBackward(at.u, at.du, at.desc),
+  // dβ = Σ du,  dγ = Σ du ẑ,  dz = γ s (du - dβ/B - ẑ dγ/B)
+  twin: ({ u, du, batchNorm, gamma }, shape) => {
+    const { K, count } = shape;
+    const Kp = pad4(K);
+    const hat = (k: number) => lane(u, shape, k).map((z) => (z - batchNorm[k]!) * batchNorm[Kp + k]!);
+    const dBeta = lanes(K, (k) => sum(lane(du, shape, k)));
+    const dGamma = lanes(K, (k) => dot(lane(du, shape, k), hat(k)));
+    const scale = lanes(K, (k) => sum(abs(lane(du, shape, k))));
+    const gammaScale = lanes(
+      K,
+      (k) =>
+        dot(
+          abs(lane(du, shape, k)),
+          abs(hat(k)).map((h) => h + 4),
+        ) * Number(k < K),
+    );
+    const of = (values: (b: number, k: number) => number) =>
+      Array.from({ length: count }, (_, b) => [...lanes(K, (k) => values(b, k)), 0, 0, 0, 0]).flat();
+    const factor = (k: number) => gamma[k]! * batchNorm[Kp + k]!;
+    const dz = of((b, k) => {
+      const own = lane(du, shape, k)[b]!;
+      return factor(k) * (own - dBeta[k]! / count - (hat(k)[b]! * dGamma[k]!) / count);
+    });
+    const dzScale = of((b, k) => {
+      return Math.abs(factor(k)) * (scale[k]! + (Math.abs(hat(k)[b]!) + 4) * (gammaScale[k]! / count));
+    });
+    // Behind the lanes of a row lies what batch norm leaves alone.
+    return {
+      du: { values: dz.map((value, i) => (i % (Kp + 4) < Kp ? value : UNTOUCHED)), scale: dzScale },
+      batchNorm: {
+        values: [...new Array<number>(2 * Kp).fill(UNTOUCHED), ...dGamma, ...dBeta],
+        scale: [...new Array<number>(2 * Kp).fill(0), ...gammaScale, ...scale],
+      },
+    };
+  },
+});
+
+const batchNormEnd = kernelCase({
+  kernel: "batchNormEnd",
+  tolerance: 0,
+  shapes: cross({ K: FACTORS }),
+  buffers: ({ K }, random) => ({
+    dense: input(random.values(4 + 2 * pad4(K))),
+    grad: output(4 + 2 * pad4(K)),
+    batchNorm: input(random.values(NORM_ROWS * pad4(K))),
+  }),
+  desc: ({ K }, at) => ({
+    K,
+    Kp: pad4(K),
+    batchNorm: at.batchNorm,
+    dense: at.dense,
+    grad: at.grad,
+    gamma: at.dense + 16,
+    beta: at.dense + 16 + 4 * pad4(K),
+  }),
+  call: ({ kernels, at }) => kernels.batchNormEnd(at.desc),
+  // Padding is not copied: dβ is Σ dy there.
+  twin: ({ grad, batchNorm }, { K }) => {
+    const lanes = pad4(K);
+    const value = (i: number) => (i % lanes < K ? batchNorm[2 * lanes + i]! : UNTOUCHED);
+    return { grad: exactly(Array.from(grad, (_, i) => (i < 4 ? UNTOUCHED : value(i - 4)))) };
+  },
+});
+
 // Dropout
 
 export const KEEPS = [1, 0.9, 0.5, 0.1, 1e-9] as const;
@@ -935,6 +1564,19 @@ const metricSums = kernelCase({
     }
     return { out: nearly(added.map((x, i) => x + out[i]!)) };
   },
+});
+
+const allFinite = kernelCase({
+  kernel: "allFinite",
+  tolerance: 0,
+  shapes: cross({ floats: [0, 4, 8, 12, 16, 68], odd: ["none", "nan", "+inf", "-inf"], at: [0, 1, 6, 11, 67] }),
+  buffers: ({ floats, odd, at }, random) => {
+    const x = random.values(floats).map((value, i) => (i % 2 ? value : value * 3e38)); // sums would overflow
+    if (odd !== "none" && at < floats) x[at] = { nan: Number.NaN, "+inf": 1 / 0, "-inf": -1 / 0 }[odd];
+    return { x: input(x) };
+  },
+  call: ({ kernels, at, shape: { floats } }) => kernels.allFinite(at.x, floats),
+  twin: ({ x }) => ({ returns: exactly([x.every(Number.isFinite) ? 1 : 0]) }),
 });
 
 // Optimizers
@@ -1180,9 +1822,23 @@ export const cases = {
   fieldBackward: fieldBackwardCase,
   matmul,
   matmulTransposedA,
+  padPairs,
+  concatForward,
+  concatBackward,
+  samplePairs,
+  networkBegin,
+  networkForward,
+  networkBackward,
+  networkEnd,
+  batchNormStatistics,
+  batchNormMoving,
+  batchNormForward,
+  batchNormBackward,
+  batchNormEnd,
   dropoutMask: dropoutMaskCase,
   dropout: dropoutCase,
   metricSums,
+  allFinite,
   optimizerStep,
   optimizerInit,
   squaredNorm,

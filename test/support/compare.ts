@@ -24,9 +24,13 @@ export function largest(values: ArrayLike<number>): number {
   return most;
 }
 
-/** Expected values with errors relative to the largest of them. */
-export function nearly(values: ArrayLike<number>): Expected {
-  return { values, scale: largest(values) };
+/**
+ * Expected values with errors relative to the largest of them.
+ *
+ * @param terms size of the terms that they are sums of, where those may cancel
+ */
+export function nearly(values: ArrayLike<number>, terms = 0): Expected {
+  return { values, scale: Math.max(terms, largest(values)) };
 }
 
 const SHOWN = 5;

@@ -1,6 +1,6 @@
 import { type TrainConfig, validateModelConfig, validateTrainConfig } from "../../src/config.js";
 import type { Dataset } from "../../src/data/dataset.js";
-import { pairsOf } from "../../src/model/layout.js";
+import { floatOf, pairsOf } from "../../src/model/layout.js";
 import type { TrainOptions } from "../../src/train/trainer.js";
 import { Desc } from "../../src/wasm/abi.js";
 import { HEAP_BASE, type Kernels } from "../../src/wasm/load.js";
@@ -43,19 +43,21 @@ export function configOf(part: Partial<RefConfig> & Pick<RefConfig, "model">, sl
 }
 
 /** Distinct weights, of sizes that keep attention logits, F_p and scores around 1 for any K. */
-export function modelOf(config: RefConfig, seed: number): RefModel {
+export function modelOf(config: RefConfig, seed: number, batchNorm = false): RefModel {
   const random = new Random(seed);
   const { factors: K, fieldFactors: KF } = config;
   const sizes: Record<string, number> = {
     feature_embeddings: config.model === "fm" ? K ** -0.25 : 1,
     attention_W: 3 / Math.sqrt(K),
     factor: 3 / Math.sqrt(K * KF),
+    "mlp.0.kernel": 3 / Math.sqrt(K),
   };
   const tensors = Object.fromEntries(
-    Object.entries(tensorShapes(config)).map(([name, shape]) => {
+    Object.entries(tensorShapes(config, batchNorm)).map(([name, shape]) => {
       const size = sizes[name] ?? 1;
       const length = shape.reduce((product, extent) => product * extent, 1);
-      return [name, { shape, data: Float64Array.from(random.values(length, -size, size)) }];
+      const low = name === "batch_norm.moving_variance" ? 0.25 : -size;
+      return [name, { shape, data: Float64Array.from(random.values(length, low, size)) }];
     }),
   );
   return { config, tensors };
@@ -134,6 +136,8 @@ export function dropoutOptions(
       return { dropout: [{ mask, keep: ofProducts / 65536 }, undefined] };
     }
     const all = allPairs(row.slots.length);
+    // AFM drops of the pooled vector, the others of each pair's product.
+    const pooled = model === "afm" ? dropoutMask(productKey, K, ofProducts) : undefined;
     const listed = pairsOf({ ...config, batchNorm: false }).filter(
       ({ s, t }) => row.slots[s]!.feature < n && row.slots[t]!.feature < n,
     );
@@ -149,7 +153,7 @@ export function dropoutOptions(
     return {
       dropout: [
         { mask: weights, keep: ofWeights / 65536 },
-        { mask: products, keep: ofProducts / 65536 },
+        { mask: pooled ?? products, keep: ofProducts / 65536 },
       ],
     };
   });
@@ -227,12 +231,15 @@ export class TestSession {
   gradients(): Record<string, Float32Array> {
     const m = this.state();
     return Object.fromEntries(
-      this.session.layout.tensors.map(({ name, rows, cols, stride, offset }) => {
+      this.session.layout.tensors.flatMap((spec) => {
+        const { name, rows, cols, offset, trainable } = spec;
+        if (!trainable) return [];
         const out = new Float32Array(rows * cols);
         for (let r = 0; r < rows; r++) {
-          out.set(m.subarray(offset / 4 + r * stride, offset / 4 + r * stride + cols), r * cols);
+          const at = offset / 4 + floatOf(spec, r);
+          out.set(m.subarray(at, at + cols), r * cols);
         }
-        return [name, out];
+        return [[name, out]];
       }),
     );
   }
@@ -250,10 +257,16 @@ export class TestSession {
     return Float32Array.from([...this.session.parameters(), ...this.state(), ...this.state("state2")]);
   }
 
-  /** Scratch of one row in new memory, full of NaN: what was there before must not matter. */
+  /** Scratch of one block of rows in new memory, full of NaN: what was there before must not matter. */
   newScratch(): number {
-    const pairs = pad4(this.desc.get("P"));
-    const bytes = this.desc.get("sPairs") + 12 * pairs;
+    const { desc } = this;
+    const rows = desc.get("blockRows");
+    const table = new Uint32Array(this.session.memory.buffer, desc.get("layers"), 8 * desc.get("layerCount"));
+    const ends = Array.from({ length: table.length / 8 }, (_, l) => {
+      const [, columns, , , , , hidden, gradient] = table.subarray(8 * l, 8 * l + 8);
+      return Math.max(hidden!, gradient!) + 4 * rows * columns!;
+    });
+    const bytes = Math.max(desc.get("sGradients") + 4 * rows, ...ends);
     const page = this.session.memory.grow(Math.ceil(bytes / 65536));
     const address = page * 65536;
     new Uint32Array(this.session.memory.buffer, address).fill(NAN_WORD);
@@ -284,9 +297,11 @@ export function assertTensors(
   const names = Object.keys(expected).sort();
   const found = Object.keys(actual).sort();
   if (found.join() !== names.join()) throw new Error(`${what}: expected tensors ${names}, got ${found}`);
-  const least = Math.max(...Object.values(expected).map(largest)) / 100;
+  const most = Math.max(...Object.values(expected).map(largest));
   for (const name of names) {
     const values = expected[name]!;
-    assertClose(`${what}: ${name}`, actual[name]!, { values, scale: Math.max(least, largest(values)) }, tolerance);
+    // A bias's gradient is a sum over all rows whose terms may cancel.
+    const terms = /(^|\.)bias$/.test(name) ? most : most / 100;
+    assertClose(`${what}: ${name}`, actual[name]!, nearly(values, terms), tolerance);
   }
 }

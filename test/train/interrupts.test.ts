@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { createTrainer, type EndEvent, type Progress, type TrainerOptions, type TrainEvent } from "../../src/api.js";
+import { createTrainer, type EndEvent, type Progress, type TrainEvent, type TrainerOptions } from "../../src/api.js";
 import { parse, plantedRows } from "../support/data.js";
 import { digest, errorOf, train, weights } from "../support/train.js";
 
@@ -23,7 +23,7 @@ function fastClock(): void {
   });
 }
 
-function isFinite(model: Parameters<typeof weights>[0]): boolean {
+function hasFiniteWeights(model: Parameters<typeof weights>[0]): boolean {
   return Object.values(weights(model)).every((data) => data.every(Number.isFinite));
 }
 
@@ -64,7 +64,7 @@ describe("abort", () => {
     for await (const event of trainer) events.push(event);
     expect(events.at(-1)).toMatchObject({ event: "end", reason: "aborted", bestEpoch: 0, epochs: 0 });
     using model = trainer.model();
-    expect(isFinite(model)).toBe(true);
+    expect(hasFiniteWeights(model)).toBe(true);
     expect(model.record.bestEpoch).toBe(0);
   });
 
@@ -75,7 +75,7 @@ describe("abort", () => {
     expect(events.map(({ event }) => event)).toEqual(["start", "end"]);
     expect(events[1]).toMatchObject({ reason: "aborted", bestEpoch: 0, epochs: 0 });
     using model = trainer.model();
-    expect(isFinite(model)).toBe(true);
+    expect(hasFiniteWeights(model)).toBe(true);
   });
 
   test("between two epochs", async () => {
@@ -130,40 +130,40 @@ describe("divergence", () => {
     expect(epochs.length).toBeGreaterThan(0);
     const best = epochs.findLast((event) => event.best)!;
     using model = trainer.model();
-    expect(isFinite(model)).toBe(true);
+    expect(hasFiniteWeights(model)).toBe(true);
     expect(model.record.bestEpoch).toBe(best.epoch);
     expect(model.evaluate(data.validation)).toEqual(best.validation);
   });
 
   // Without validation rows, the metrics of an epoch are those of the scores before each update, so that they are
   // finite while the weights are not any more.
-  test.fails("without validation rows, too, the model's weights are finite", async () => {
+  test("without validation rows, too, the model's weights are finite", async () => {
     const { trainer } = await diverge({
       train: { optimizer: "sgd", lr: 10, batchSize: 200 },
       data: { train: data.train },
     });
     using model = trainer.model();
-    expect(isFinite(model)).toBe(true);
+    expect(hasFiniteWeights(model)).toBe(true);
   });
 
-  test.fails("a run that ends has finite weights, or throws", async () => {
+  test("a run that ends has finite weights, or throws", async () => {
     for (const epochs of [1, 2, 3, 4, 5]) {
       try {
         const run = options({
           train: { optimizer: "sgd", lr: 10, batchSize: 200, epochs },
           data: { train: data.train },
         });
-        expect(isFinite((await train(run)).model)).toBe(true);
+        expect(hasFiniteWeights((await train(run)).model)).toBe(true);
       } catch (error) {
         expect(error).toMatchObject({ code: "IFM_DIVERGED" });
       }
     }
   });
 
-  test.fails("in the first epoch: the model's weights are finite", async () => {
+  test("in the first epoch: the model's weights are finite", async () => {
     const { trainer } = await diverge({ train: { optimizer: "sgd", lr: 1e6, batchSize: 20 } });
     using model = trainer.model();
-    expect(isFinite(model)).toBe(true);
+    expect(hasFiniteWeights(model)).toBe(true);
   });
 });
 

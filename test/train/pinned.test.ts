@@ -2,8 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { TrainerOptions } from "../../src/api.js";
 import { parse, plantedRows } from "../support/data.js";
-import { rowsOf } from "../support/session.js";
-import { configOf } from "../support/session.js";
+import { configOf, rowsOf } from "../support/session.js";
 import { digest, train } from "../support/train.js";
 
 /*
@@ -12,7 +11,7 @@ import { digest, train } from "../support/train.js";
  *
  * UPDATE_PINS=1 npx vitest run --project unit test/train/pinned
  */
-const FILE = new URL("pinned.json", import.meta.url);
+const FILE = new URL("../fixtures/pinned-runs.json", import.meta.url);
 
 interface Pin {
   losses: number[];
