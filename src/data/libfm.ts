@@ -504,9 +504,8 @@ export class LibfmParser {
     }
     // Not `this.lineOf`: that would keep the parser, and with it a second copy of the rows.
     const [shiftRows, shifts] = [this.#shiftRows, this.#shifts];
-    return {
+    const dataset: Dataset = {
       name: this.#name,
-      lineOf: (row) => lineOf(row, shiftRows, shifts),
       rows,
       labels,
       rowPtr,
@@ -518,6 +517,8 @@ export class LibfmParser {
       labelMin: rows > 0 ? this.#labelMin : Number.NaN,
       labelMax: rows > 0 ? this.#labelMax : Number.NaN,
     };
+    // Not enumerable: a data set can be cloned into a worker, a function cannot.
+    return Object.defineProperty(dataset, "lineOf", { value: (row: number) => lineOf(row, shiftRows, shifts) });
   }
 
   #allocate<T>(ArrayType: { new (length: number): T; readonly BYTES_PER_ELEMENT: number }, length: number): T {

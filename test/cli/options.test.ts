@@ -76,7 +76,6 @@ describe("what a trainer is told", () => {
       beta1: 0.8,
       adamExact: true,
       ftrlL1: 1,
-      batchNorm: true,
       samplePairs: 0.1,
       sampleAfter: 100,
     });
@@ -86,7 +85,6 @@ describe("what a trainer is told", () => {
       l2: { embedding: 0.5, hidden: 0 },
       adam: { beta1: 0.8, exact: true },
       ftrl: { l1: 1 },
-      batchNorm: true,
       samplePairs: 0.1,
       sampleAfter: 100,
     });

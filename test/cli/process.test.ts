@@ -94,12 +94,6 @@ describe("exit codes", () => {
     }
   });
 
-  it("2: a model that this version does not have", async () => {
-    const { code, stderr } = await run(["train", "rows.libfm", "--model", "inn"], inFolder);
-    expect(code).toBe(2);
-    expect(stderr).toMatch(/^error: --model: /);
-  });
-
   it.each([
     ["broken.libfm", "1 0:1 1:1\n\n1 x:1\n", "broken.libfm:3:3: "],
     ["label.libfm", "yes 0:1\n", "label.libfm:1:1: "],

@@ -161,6 +161,10 @@ const trained: { name: string; model: RefModel; rows: RefRow[] }[] = [
     const config = configOf({ model: "ifm", ...part }, 4);
     return { name: `ifm, ${activation}`, model: modelOf(config, 3), rows: rowsOf(config, 40, 4 + i, { unknown: 4 }) };
   }),
+  ...(["afm", "inn", "deepifm"] as const).map((kind) => {
+    const config = configOf({ model: kind, factors: 5, attentionFactors: 3, features: 25, hidden: [6, 3] }, 4);
+    return { name: kind, model: modelOf(config, 3), rows: rowsOf(config, 40, 6, { unknown: 4 }) };
+  }),
 ];
 
 describe.each(BUILDS)("$build: laws of training", ({ module }) => {
@@ -237,7 +241,11 @@ describe.each(BUILDS)("$build: laws of training", ({ module }) => {
       }
       const [narrow, zeroExtended] = sessions.map((session) => session.tensors());
       for (const [tensor, values] of Object.entries(narrow!)) {
-        assertSameBits(`${name}: ${tensor}`, cut(tensor, zeroExtended![tensor]!, K, 8), values);
+        assertSameBits(
+          `${name}: ${tensor}`,
+          cut(tensor, zeroExtended![tensor]!, { shape: model.tensors[tensor]!.shape, K, wide: 8 }),
+          values,
+        );
       }
     });
 
@@ -292,20 +300,26 @@ function assertPadding(session: TestSession): void {
   }
 }
 
-/** Which axis of a tensor has K entries. */
-const K_AXIS: Record<string, number> = { feature_embeddings: 1, attention_W: 0, factor: 1 };
+/** Tensors made of blocks of K rows, and how many numbers a row has; the columns of some count as rows of one number. */
+function rowLength(tensor: string, shape: number[]): number | undefined {
+  if (tensor === "attention_W" || tensor === "mlp.0.kernel") return shape[1]!;
+  return ["feature_embeddings", "factor", "prediction"].includes(tensor) ? 1 : undefined;
+}
 
 /** The same model with more factors, all 0. */
 function widened(model: RefModel, factors: number): RefModel {
+  const K = model.config.factors;
   const tensors = Object.fromEntries(
     Object.entries(model.tensors).map(([tensor, { shape, data }]) => {
-      const axis = K_AXIS[tensor];
-      if (axis === undefined) return [tensor, { shape, data }];
-      const wide = shape.map((extent, i) => (i === axis ? factors : extent));
-      const [rows, cols] = wide as [number, number];
-      const out = new Float64Array(rows * cols);
-      for (let r = 0; r < shape[0]!; r++)
-        for (let c = 0; c < shape[1]!; c++) out[r * cols + c] = data[r * shape[1]! + c]!;
+      const length = rowLength(tensor, shape);
+      if (length === undefined) return [tensor, { shape, data }];
+      const out = new Float64Array((data.length / K) * factors);
+      const block = K * length;
+      for (let b = 0; b * block < data.length; b++) {
+        out.set(data.subarray(b * block, (b + 1) * block), b * factors * length);
+      }
+      const axisOfK = ["feature_embeddings", "factor"].includes(tensor) ? 1 : 0;
+      const wide = shape.map((extent, axis) => (axis === axisOfK ? (extent / K) * factors : extent));
       return [tensor, { shape: wide, data: out }];
     }),
   );
@@ -313,9 +327,7 @@ function widened(model: RefModel, factors: number): RefModel {
 }
 
 /** The part of a wider tensor that the narrower has. */
-function cut(tensor: string, values: Float32Array, K: number, wide: number): Float32Array {
-  const axis = K_AXIS[tensor];
-  if (axis === undefined) return values;
-  if (axis === 0) return values.slice(0, (values.length / wide) * K);
-  return values.filter((_, i) => i % wide < K);
+function cut(tensor: string, values: Float32Array, { shape, K, wide }: { shape: number[]; K: number; wide: number }) {
+  const length = rowLength(tensor, shape);
+  return length === undefined ? values : values.filter((_, i) => Math.floor(i / length) % wide < K);
 }

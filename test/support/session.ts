@@ -14,7 +14,7 @@ import {
   type RowOptions,
   tensorShapes,
 } from "../reference/index.js";
-import { assertClose, largest } from "./compare.js";
+import { assertClose, largest, nearly } from "./compare.js";
 import { dropoutMask, keepThreshold, randomKey, STREAM_PRODUCTS, STREAM_WEIGHTS } from "./dropout.js";
 import { NAN_WORD } from "./memory.js";
 import { Random } from "./random.js";

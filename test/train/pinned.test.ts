@@ -46,6 +46,18 @@ const runs: Record<string, TrainerOptions> = {
     train: { optimizer: "ftrl", lr: 0.1, ftrl: { l1: 0.001, l2: 0.01 }, batchSize: 300 },
     data: valued,
   },
+  "fm, batch norm": {
+    model: { model: "fm", factors: 5, batchNorm: true },
+    train: { batchSize: 50, keep: [1, 0.8] },
+    data: valued,
+  },
+  afm: { model: { ...ifm, model: "afm" }, train: { batchSize: 100, keep: [0.9, 0.8] }, data: valued },
+  inn: { model: { ...ifm, model: "inn", hidden: [5] }, train: { batchSize: 64, keep: [0.9, 0.8] }, data: planted },
+  "deepifm, sampling": {
+    model: { ...ifm, model: "deepifm", hidden: [8, 3] },
+    train: { batchSize: 50, keep: [0.9, 0.8], clipNorm: 5, samplePairs: 0.5, sampleAfter: 7 },
+    data: valued,
+  },
 };
 
 describe.each(Object.entries(runs))("%s", (name, options) => {

@@ -11,10 +11,10 @@ import { digest, toModel, train, weights } from "../support/train.js";
 
 const rows = plantedRows(300, 1);
 const data = { train: await parse(rows), validation: await parse(plantedRows(100, 2)) };
-const KINDS = ["fm", "ifm"] as const;
+const KINDS = ["fm", "afm", "ifm", "inn", "deepifm"] as const;
 
 const options = (model: (typeof KINDS)[number], extra: TrainOptions = {}): TrainerOptions => ({
-  model: { model, factors: 6, attentionFactors: 3, fieldFactors: 2 },
+  model: { model, factors: 6, attentionFactors: 3, fieldFactors: 2, hidden: [5], loss: "squared" },
   train: { epochs: 4, batchSize: 70, keep: [0.9, 0.8], ...extra },
   data,
 });
@@ -35,7 +35,14 @@ describe.each(KINDS)("%s", (kind) => {
 
   test("each part of the seed's work matters by itself: order and masks", async () => {
     const init = await toModel(
-      modelOf({ ...configOf({ model: kind, features: 18, factors: 6 }, 3), fieldFactors: 2, attentionFactors: 3 }, 1),
+      modelOf(
+        {
+          ...configOf({ model: kind, features: 18, factors: 6, hidden: [5] }, 3),
+          fieldFactors: 2,
+          attentionFactors: 3,
+        },
+        1,
+      ),
     );
     const of = async (extra: TrainOptions) => digest((await train({ ...options(kind, extra), init })).model);
     const plain: TrainOptions = { keep: [1, 1], shuffle: false };
@@ -47,7 +54,7 @@ describe.each(KINDS)("%s", (kind) => {
   });
 
   test("shuffle off: the batches are the rows of the file in order", async () => {
-    const model = modelOf(configOf({ model: kind, features: 18, factors: 6, attentionFactors: 3 }, 3), 1);
+    const model = modelOf(configOf({ model: kind, features: 18, factors: 6, attentionFactors: 3, hidden: [5] }, 3), 1);
     const extra: TrainOptions = { shuffle: false, epochs: 2, earlyStop: 0, optimizer: "adam" };
     const { model: trained } = await train({ ...options(kind, extra), init: await toModel(model) });
     const session = new TestSession(BUILDS[0].module, model, rows, { ...options(kind, extra).train! });

@@ -44,7 +44,7 @@ async function install(): Promise<string | undefined> {
   } catch (error) {
     const { stderr = "", message } = error as Error & { stderr?: string };
     const why = stderr.split("\n").filter((line) => line.startsWith("npm error"));
-    return [`npm ${args.join(" ")} failed`, ...(why.length > 0 ? why : [message])].join("\n  ");
+    return [`npm ${args.join(" ")} failed`, ...(why.length > 0 ? why.slice(0, 3) : [message])].join("\n  ");
   }
 }
 
