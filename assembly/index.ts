@@ -18,7 +18,7 @@ export function heapBase(): usize {
   return __heap_base;
 }
 
-export { allFinite } from "./kernels/loss";
+export { allFinite, probability } from "./kernels/loss";
 
 // Before training
 export { fillNormal, keepThreshold, key, shuffle };

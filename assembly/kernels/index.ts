@@ -19,7 +19,7 @@ import * as sampling from "./sampling";
 export { softmax, softmaxBackward } from "./attention";
 export { matmul, matmulTransposedA } from "./dense";
 export { dropout, dropoutMask } from "./dropout";
-export { allFinite, lossGradient, lossValue } from "./loss";
+export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
 export { squaredNorm } from "./optimizer";
 export { pairwiseBackward } from "./pairwise";

@@ -20,11 +20,16 @@ export function lossValue(kind: u32, yHat: f32, label: f32): f64 {
 export function lossGradient(kind: u32, yHat: f32, label: f32): f32 {
   if (kind == LOGISTIC) {
     const m: f64 = label > 0 ? <f64>yHat : -(<f64>yHat);
-    const e = exp64(-abs(m));
-    const sigma = (m > 0 ? e : 1) / (1 + e); // σ(-m)
+    const sigma = probability(-m);
     return <f32>(label > 0 ? -sigma : sigma);
   }
   return yHat - label;
+}
+
+/** σ(x) = 1 / (1 + exp(-x)): the probability that belongs to a score. */
+export function probability(x: f64): f64 {
+  const e = exp64(-abs(x));
+  return (x < 0 ? e : 1) / (1 + e);
 }
 
 /** Whether `floats` (a multiple of 4) numbers are finite: x - x is 0 for those only. */

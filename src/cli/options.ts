@@ -60,7 +60,6 @@ const REDUCTIONS = ["sum", "mean"] as const satisfies readonly Reduction[];
 const TEMPERATURE_ON = ["logits", "projection"] as const satisfies readonly TemperatureOn[];
 
 /** The names of all models are accepted; the trainer refuses those that are not there yet. */
-const ABOUT_MODEL = `what to train; this version has ${MODELS.join(" and ")}`;
 
 /** What `train` trains without `--model`. */
 export const DEFAULT_MODEL = "ifm" satisfies ModelKind;
@@ -87,18 +86,18 @@ export const TRAIN_OPTIONS = {
     "--features <n>",
     "Data",
     "rows of the feature tables; ids from n on are unknown",
-    whole({ min: 1, max: 2 ** 31 }),
+    whole({ min: 1, max: 2 ** 31 - 1 }),
     "largest id + 1 of the training rows",
   ),
   fields: value(
     "--fields <list>",
     "Data",
     "field of each slot of a row, such as 0,0,1",
-    list(whole({ min: 0, max: 65535 })),
+    list(whole({ min: 0, max: 1023 })),
     "0,1,2,…",
   ),
 
-  model: value("--model <kind>", "Model", ABOUT_MODEL, oneOf(...MODEL_KINDS), DEFAULT_MODEL),
+  model: value("--model <kind>", "Model", "what to train", oneOf(...MODEL_KINDS), DEFAULT_MODEL),
   factors: value("--factors <k>", "Model", "K, length of an embedding", atLeastOne, (d) => d.model.factors),
   attentionFactors: value(
     "--attention-factors <a>",

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { kernelModule, readModelFile, writeModelFile } from "#runtime";
 import type { ModelConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
@@ -101,7 +102,8 @@ export class Model {
    */
   predict(data: Dataset, { link = "identity", clip = false }: PredictOptions = {}): Float32Array {
     const out = new Float32Array(data.rows);
-    for (const { first, scores } of this.#sessionFor(data).scoreBlocks(data)) out.set(scores, first);
+    const session = this.#sessionFor(data);
+    for (const { first, scores } of session.scoreBlocks(data)) out.set(scores, first);
     if (clip) {
       const { labelMin, labelMax } = this.record;
       if (labelMin === undefined || labelMax === undefined) {
@@ -109,7 +111,7 @@ export class Model {
       }
       for (let r = 0; r < out.length; r++) out[r] = Math.min(labelMax, Math.max(labelMin, out[r]!));
     }
-    if (link === "sigmoid") for (let r = 0; r < out.length; r++) out[r] = 1 / (1 + Math.exp(-out[r]!));
+    if (link === "sigmoid") for (let r = 0; r < out.length; r++) out[r] = session.kernels.probability(out[r]!);
     return out;
   }
 

@@ -11,6 +11,7 @@ export interface Kernels {
   keepThreshold(keep: number): number;
   key(seed: number, stream: number, step: number, row: number): number;
   shuffle(order: number, n: number, key: number): void;
+  probability(score: number): number;
   allFinite(x: number, floats: number): number;
   initState(desc: number, theta: number, floats: number): void;
   trainBatch(desc: number, scratch: number): number;

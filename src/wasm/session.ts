@@ -551,10 +551,14 @@ export function checkFixedSlots(data: Dataset, slots: number, model: string): vo
   if (data.rows === 0 || (data.minSlots === slots && data.maxSlots === slots)) return;
   const row = firstRowWithout(data, slots);
   const found = data.rowPtr[row + 1]! - data.rowPtr[row]!;
-  throw new IfmError("IFM_DATA", `row ${row + 1} has ${found} slots, ${model} needs ${slots} in every row`, {
-    ...placeOf(data, row),
-    hint: "one slot a field, in the same order in every row; fm takes rows of any length",
-  });
+  throw new IfmError(
+    "IFM_DATA",
+    `row ${row + 1} has ${found} ${found === 1 ? "slot" : "slots"}, ${model} needs ${slots} in every row`,
+    {
+      ...placeOf(data, row),
+      hint: "one slot a field, in the same order in every row; fm takes rows of any length",
+    },
+  );
 }
 
 /** Where a row of a data set stands. */

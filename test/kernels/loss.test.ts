@@ -80,3 +80,15 @@ test("a score that is not a number reaches the metrics", () => {
   const [squared, absolute, logistic] = new Float64Array(memory.memory.buffer, out, 6);
   expect([squared, absolute, logistic]).toEqual([Number.NaN, Number.NaN, Number.NaN]);
 });
+
+test("the probability of a score", () => {
+  for (const score of SCORES) {
+    const expected = 1 / (1 + Math.exp(-score));
+    // Below 1e-300 exp64 may say 0.
+    const scale = expected + 1e-290;
+    assertClose(`score=${score}`, [kernels.probability(score)], { values: [expected], scale }, 1e-15);
+    expect(kernels.probability(score) + kernels.probability(-score)).toBeCloseTo(1, 15);
+  }
+  expect(kernels.probability(0)).toBe(0.5);
+  expect(kernels.probability(Number.NaN)).toBeNaN();
+});

@@ -127,7 +127,7 @@ await createTrainer({ model: { model: "ffm" }, data: { train } });
 describe("the types of the installed package", () => {
   // Libraries are checked, too, so that nothing in ours leans on what only we have.
   const common = { strict: true, noEmit: true, skipLibCheck: false, types: [], target: "es2022" };
-  const lib = ["es2022", "dom", "dom.asynciterable", "esnext.disposable"];
+  const lib = ["es2022", "dom", "dom.asynciterable"];
   it.each([
     ["bundler", { ...common, module: "esnext", moduleResolution: "bundler", lib }],
     ["nodenext", { ...common, module: "nodenext", moduleResolution: "nodenext", lib }],

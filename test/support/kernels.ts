@@ -105,6 +105,7 @@ export interface TestKernels {
     aBytes: number,
     bBytes: number,
   ): void;
+  probability(score: number): number;
   lossValue(kind: number, yHat: number, label: number): number;
   lossGradient(kind: number, yHat: number, label: number): number;
   allFinite(x: Address, floats: number): number;
