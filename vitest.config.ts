@@ -1,15 +1,20 @@
 import { defineConfig } from "vitest/config";
 
+/** Tests of what `npm run build` makes: too slow for the fast loop, which needs no build. */
+const OF_THE_BUILD = ["test/cli/process.test.ts", "test/package.test.ts"];
+
 export default defineConfig({
   test: {
     globalSetup: "test/support/global-setup.ts",
+    // Every core: by default one is left idle, which on two cores is half of them.
+    maxWorkers: "100%",
     projects: [
       {
         extends: true,
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/slow/**", "test/runtimes/**"],
+          exclude: ["test/slow/**", "test/runtimes/**", ...OF_THE_BUILD],
           testTimeout: 30_000,
         },
       },
@@ -17,7 +22,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/slow/**/*.test.ts", "test/runtimes/**/*.test.ts"],
+          include: ["test/slow/**/*.test.ts", "test/runtimes/**/*.test.ts", ...OF_THE_BUILD],
           exclude: ["**/node_modules/**"],
           testTimeout: 300_000,
           hookTimeout: 600_000,

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { TrainOptions } from "../../src/train/trainer.js";
-import type { RefModel, RefRow } from "../reference/index.js";
-import { assertSameBits } from "../support/compare.js";
+import { batchGradient, type RefModel, type RefRow } from "../reference/index.js";
+import { assertClose, assertSameBits, nearly } from "../support/compare.js";
 import { BUILDS } from "../support/memory.js";
 import { Random } from "../support/random.js";
-import { configOf, modelOf, rowsOf, TestSession } from "../support/session.js";
+import { assertTensors, configOf, dropoutOptions, modelOf, rowsOf, TestSession } from "../support/session.js";
 
 // A batch in one call and the same batch in parts, chunks and ranges in any order: the same bits.
 
@@ -101,6 +101,17 @@ describe.each(BUILDS)("$build", ({ module }) => {
         return session.everything();
       });
       assertSameBits("weights and states", debug!, release!);
+    });
+
+    test("losses and gradients of several chunks are those of the twin", () => {
+      const keep: [number, number] = [0.9, 0.7];
+      const session = new TestSession(module, model, rows, { optimizer: "momentum", reduction: "sum", keep });
+      const { loss } = model.config;
+      const rowOptions = dropoutOptions(model.config, session.train, 0, rows);
+      const twin = batchGradient(model, rows, { loss, reduction: "sum", rowOptions });
+      assertClose("loss", [session.trainBatch()], nearly([twin.loss]), 1e-5);
+      assertClose("scores", session.batchScores(), nearly(twin.scores), 1e-5);
+      assertTensors("gradients", session.gradients(), twin.gradients, 1e-5);
     });
 
     // With batch norm a chunk runs once: it finds the linear parts where it puts the scores.
