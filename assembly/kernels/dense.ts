@@ -16,6 +16,8 @@ import { madd, zero } from "../simd";
 export function matmul(
   C: usize, A: usize, B: usize, m: u32, k: u32, n: u32, cBytes: usize, aBytes: usize, bBytes: usize,
 ): void {
+  assert(((m | k | n) & 3) == 0);
+  assert(((C | B | cBytes | bBytes) & 15) == 0 && ((A | aBytes) & 3) == 0);
   const nBytes = <usize>n << 2, kBytes = <usize>k << 2;
   const aEnd = A + <usize>m * aBytes;
   for (; A < aEnd; A += aBytes << 2, C += cBytes << 2) {
@@ -112,6 +114,8 @@ export function matmul(
 export function matmulTransposedA(
   C: usize, A: usize, B: usize, m: u32, k: u32, n: u32, cBytes: usize, aBytes: usize, bBytes: usize,
 ): void {
+  assert(((k | n) & 3) == 0);
+  assert(((C | B | cBytes | bBytes) & 15) == 0 && ((A | aBytes) & 3) == 0);
   const nBytes = <usize>n << 2, kBytes = <usize>k << 2;
   for (let j: usize = 0; j < nBytes; ) {
     const pair = j + 32 <= nBytes;

@@ -18,6 +18,7 @@ import { madd, zero } from "../simd";
  * @param scale    of global norm clipping, 1 without
  */
 export function optimizerStep(d: Desc, theta: usize, gradient: usize, floats: u32, l2: f32, scale: f32): void {
+  assert((theta & 15) == 0 && (gradient & 15) == 0 && (floats & 3) == 0);
   const s1 = d.state, s2 = d.state2;
   const end = theta + (<usize>floats << 2);
   const lr = f32x4.splat(d.lr), decay = f32x4.splat(l2), factor = f32x4.splat(scale);

@@ -84,6 +84,7 @@ function products(
 ): void {
   const laneBytes = <usize>d.Kp << 2, maskBytes = ((laneBytes + 31) & ~31) >> 1;
   const productBytes = <usize>d.productFloats << 2;
+  assert((Pp & 3) == 0 && ((products | slots | fields) & 15) == 0);
   const end = pairs + <usize>Pp * PAIR_BYTES;
   for (; pairs < end; pairs += PAIR_BYTES, products += productBytes, scores += 4) {
     const s = slots + <usize>load<u32>(pairs), t = slots + <usize>load<u32>(pairs, 4);

@@ -46,7 +46,7 @@ export class Arena {
   }
 }
 
-/** 1536 -> "1.5 kB"; powers of 1000, as files are sold. */
+/** 1536 -> "2 kB"; powers of 1000, as files are sold. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   const unit = Math.min(3, Math.floor(Math.log10(bytes) / 3));
