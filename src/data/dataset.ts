@@ -26,3 +26,8 @@ export interface Dataset {
   /** Line of the file, from 1, that row r (from 0) stood on; absent when the rows came from no file. */
   readonly lineOf?: (row: number) => number;
 }
+
+/** How many slots of the rows have a feature beyond a table of `features` rows. */
+export function countUnknown(data: Dataset, features: number): number {
+  return data.features.reduce((count, feature) => count + Number(feature >= features), 0);
+}

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { kernelModule, readModelFile, writeModelFile } from "#runtime";
 import type { ModelConfig } from "../config.js";
-import type { Dataset } from "../data/dataset.js";
+import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
@@ -127,7 +127,7 @@ export class Model {
 
   /** How many slots of the rows have a feature that the model does not know. */
   unknownFeatures(data: Dataset): number {
-    return data.features.reduce((count, feature) => count + Number(feature >= this.config.features), 0);
+    return countUnknown(data, this.config.features);
   }
 
   /** Gives up the memory. Calls after it throw. */

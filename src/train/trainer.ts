@@ -1,6 +1,6 @@
 import { breathe, kernelModule } from "#runtime";
 import { type ModelConfig, type TrainConfig, validateTrainConfig } from "../config.js";
-import type { Dataset } from "../data/dataset.js";
+import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { parameterCount } from "../model/layout.js";
 import { Model } from "../model/model.js";
@@ -110,8 +110,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       ...(data.validation ? { validation: count(data.validation) } : {}),
       ...(data.test ? { test: count(data.test) } : {}),
     });
-    const unknown = (set: Dataset) =>
-      set.features.reduce((sum, feature) => sum + Number(feature >= config.features), 0);
+    const unknown = (set: Dataset) => countUnknown(set, config.features);
     this.start = {
       event: "start",
       model: config,
