@@ -1,3 +1,5 @@
+import type { ErrorPlace } from "../errors.js";
+
 /**
  * Rows of sparse features in CSR form: row r holds the slots `rowPtr[r] … rowPtr[r + 1] - 1`, in file order.
  * N = rows, nnz = non-zeros of all rows together.
@@ -30,4 +32,9 @@ export interface Dataset {
 /** How many slots of the rows have a feature beyond a table of `features` rows. */
 export function countUnknown(data: Dataset, features: number): number {
   return data.features.reduce((count, feature) => count + Number(feature >= features), 0);
+}
+
+/** Where a row of a data set stands, for messages. */
+export function placeOf({ name, lineOf }: Dataset, row: number): ErrorPlace {
+  return { file: name, ...(lineOf ? { line: lineOf(row) } : {}) };
 }

@@ -1,9 +1,9 @@
 import { type ModelConfig, validateModelConfig } from "../config.js";
-import type { Dataset } from "../data/dataset.js";
+import { type Dataset, placeOf } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { layoutOf } from "../model/layout.js";
 import type { Model } from "../model/model.js";
-import { checkFixedSlots, placeOf, type Session } from "../wasm/session.js";
+import { checkFixedSlots, type Session } from "../wasm/session.js";
 import type { InitReport } from "./types.js";
 
 /** Sizes that make tensors of two kinds of model fit each other, so that they are taken over with the weights. */

@@ -1,6 +1,6 @@
 import type { ModelConfig, TrainConfig } from "../config.js";
-import type { Dataset } from "../data/dataset.js";
-import { type ErrorPlace, IfmError } from "../errors.js";
+import { type Dataset, placeOf } from "../data/dataset.js";
+import { IfmError } from "../errors.js";
 import { floatOf, type Layout, layoutOf, pairsOf, type TensorSpec } from "../model/layout.js";
 import { ACTIVATION, DESC_BYTES, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "./abi.js";
 import { Arena } from "./arena.js";
@@ -559,11 +559,6 @@ export function checkFixedSlots(data: Dataset, slots: number, model: string): vo
       hint: "one slot a field, in the same order in every row; fm takes rows of any length",
     },
   );
-}
-
-/** Where a row of a data set stands. */
-export function placeOf({ name, lineOf }: Dataset, row: number): ErrorPlace {
-  return { file: name, ...(lineOf ? { line: lineOf(row) } : {}) };
 }
 
 function firstRowWithout(data: Dataset, slots: number): number {
