@@ -17,6 +17,7 @@ export const DEEPIFM: u32 = 4;
 
 export const SQUARED: u32 = 0;
 export const LOGISTIC: u32 = 1;
+export const BPR: u32 = 2;
 
 export const RELU: u32 = 0;
 export const TANH: u32 = 1;

@@ -2,7 +2,7 @@
 import { ABI_VERSION, Desc } from "./abi";
 import * as loss from "./kernels/loss";
 import { optimizerInit } from "./kernels/optimizer";
-import { fillNormal, keepThreshold, key, shuffle } from "./random";
+import { below, fillNormal, keepThreshold, key, shuffle } from "./random";
 import * as step from "./step";
 
 export function abiVersion(): u32 {
@@ -21,7 +21,7 @@ export function heapBase(): usize {
 export { allFinite, probability } from "./kernels/loss";
 
 // Before training
-export { fillNormal, keepThreshold, key, shuffle };
+export { below, fillNormal, keepThreshold, key, shuffle };
 
 export function initState(desc: usize, theta: usize, floats: usize): void {
   optimizerInit(changetype<Desc>(desc), theta, floats);

@@ -142,10 +142,15 @@ export function fillNormal(out: usize, rows: u32, cols: u32, strideFloats: u32, 
   }
 }
 
-/** Fisher-Yates on u32[n]. Bounded numbers by multiply-shift: relative bias below n / 2^32. */
+/** The index-th number of a key below n, by multiply-shift: relative bias below n / 2^32. */
+export function below(key: u32, index: u32, n: u32): u32 {
+  return <u32>(((word(key, index) >>> 32) * <u64>n) >>> 32);
+}
+
+/** Fisher-Yates on u32[n]. */
 export function shuffle(order: usize, n: u32, key: u32): void {
   for (let i = n; i > 1; i--) {
-    const j = <usize>(((word(key, i) >>> 32) * <u64>i) >>> 32);
+    const j = <usize>below(key, i, i);
     const a = order + (<usize>(i - 1) << 2);
     const b = order + (j << 2);
     const t = load<u32>(a);

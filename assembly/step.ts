@@ -1,7 +1,7 @@
 import { AFM, DEEPIFM, Desc, FM, INN } from "./abi";
 import { batchNormBackward, batchNormEnd, batchNormMoving, batchNormStatistics } from "./kernels/batch-norm";
 import { networkBegin, networkEnd } from "./kernels/dense";
-import { lossGradient, lossValue } from "./kernels/loss";
+import { lossOfRows } from "./kernels/loss";
 import { sortOccurrences } from "./kernels/occurrences";
 import { optimizerStep, squaredNorm } from "./kernels/optimizer";
 import { pairwiseRecordGradient } from "./kernels/pairwise";
@@ -81,12 +81,7 @@ export function trainChunk(d: Desc, c: u32, scratch: usize): void {
     const rows = min(d.blockRows, to - b);
     forward(d, b, rows, scratch, true);
     memory.fill(dy, 0, <usize>d.blockRows << 2);
-    for (let r: u32 = 0; r < rows; r++) {
-      const yHat = load<f32>(d.yHat + (<usize>(b + r) << 2));
-      const label = load<f32>(d.labels + (<usize>load<u32>(d.order + (<usize>(d.first + b + r) << 2)) << 2));
-      loss += lossValue(d.loss, yHat, label);
-      store<f32>(dy + (<usize>r << 2), d.dyScale * lossGradient(d.loss, yHat, label));
-    }
+    loss += lossOfRows(dy, d, b, rows);
     backward(d, b, rows, scratch, dy, chunk);
   }
   store<f64>(d.chunkLoss + (<usize>c << 3), loss);

@@ -3,7 +3,7 @@ import { IfmError } from "./errors.js";
 export type ModelKind = "fm" | "afm" | "ifm" | "inn" | "deepifm";
 export type Activation = "relu" | "tanh" | "sigmoid" | "identity";
 export type TemperatureOn = "logits" | "projection";
-export type Loss = "squared" | "logistic";
+export type Loss = "squared" | "logistic" | "bpr";
 export type Reduction = "sum" | "mean";
 export type OptimizerKind = "sgd" | "momentum" | "adagrad" | "adam" | "ftrl";
 
@@ -46,16 +46,32 @@ export interface L2 {
   hidden: number;
 }
 
+/** Which pairs of rows the pairwise loss `bpr` compares. */
+export interface BprConfig {
+  /** Fields whose features say which rows compete: a user, a session, a query. Pairs are of one group. */
+  groupBy: number[];
+  /**
+   * Fields that say what is ranked. With them, the other row of a pair is the row itself with another item, drawn from
+   * all items of the training rows that the group has not liked there. Empty: it is a row of the group with a lower
+   * label.
+   */
+  itemFields: number[];
+  /** Pairs that an epoch makes of each row that has something below it. */
+  negatives: number;
+}
+
 /** How a model is trained. */
 export interface TrainConfig {
   optimizer: OptimizerKind;
   /** Learning rate (α of FTRL). */
   lr: number;
   epochs: number;
+  /** Rows of an update or, for `bpr`, pairs of rows. */
   batchSize: number;
   /** Probability of keeping [attention weights, pair products]; FM uses the last entry. */
   keep: [number, number];
   l2: L2;
+  /** Over the rows of a batch or, for `bpr`, over its pairs. */
   reduction: Reduction;
   /** Clip the gradient to this global L2 norm; 0 = off. */
   clipNorm: number;
@@ -75,6 +91,7 @@ export interface TrainConfig {
   adam: { beta1: number; beta2: number; epsilon: number; exact: boolean };
   /** β, λ₁, λ₂ of FTRL-proximal. */
   ftrl: { beta: number; l1: number; l2: number };
+  bpr: BprConfig;
 }
 
 /** Seed of a run that names none. */
@@ -110,7 +127,7 @@ export function defaultTrain(_model: ModelKind, loss: Loss): TrainConfig {
     batchSize: 1024,
     keep: [1, 1],
     l2: { embedding: 0, linear: 0, attention: 0, field: 0, hidden: 0 },
-    reduction: loss === "logistic" ? "mean" : "sum",
+    reduction: loss === "squared" ? "sum" : "mean",
     clipNorm: 0,
     earlyStop: 5,
     seed: DEFAULT_SEED,
@@ -121,6 +138,7 @@ export function defaultTrain(_model: ModelKind, loss: Loss): TrainConfig {
     momentum: 0.95,
     adam: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, exact: false },
     ftrl: { beta: 1, l1: 0, l2: 0 },
+    bpr: { groupBy: [], itemFields: [], negatives: 1 },
   };
 }
 
@@ -167,7 +185,7 @@ export function validateModelConfig(given: Record<string, unknown>, fail: Fail =
     activation: check.oneOf("activation", config.activation, ["relu", "tanh", "sigmoid", "identity"] as const),
     temperature: check.number("temperature", config.temperature, { above: 0 }),
     temperatureOn: check.oneOf("temperatureOn", config.temperatureOn, ["logits", "projection"] as const),
-    loss: check.oneOf("loss", config.loss, ["squared", "logistic"] as const),
+    loss: check.oneOf("loss", config.loss, ["squared", "logistic", "bpr"] as const),
     fieldOfSlot,
     excludeSameField: check.boolean("excludeSameField", config.excludeSameField),
     batchNorm,
@@ -179,13 +197,14 @@ export function validateTrainConfig(given: Partial<TrainConfig>, model: ModelKin
   const check = checker(usage);
   const base = defaultTrain(model, loss);
   refuseUnknown("train", given, Object.keys(base), usage);
-  for (const group of ["l2", "adam", "ftrl"] as const) {
+  for (const group of ["l2", "adam", "ftrl", "bpr"] as const) {
     refuseUnknown(`train.${group}`, given[group] ?? {}, Object.keys(base[group]), usage);
   }
   const train = { ...base, ...withoutUndefined(given) };
   const l2 = { ...base.l2, ...withoutUndefined(train.l2) };
   const adam = { ...base.adam, ...withoutUndefined(train.adam) };
   const ftrl = { ...base.ftrl, ...withoutUndefined(train.ftrl) };
+  const bpr = { ...base.bpr, ...withoutUndefined(train.bpr) };
   if (!Array.isArray(train.keep) || train.keep.length !== 2)
     throw usage("keep: expected two numbers [attention weights, pair products]");
   for (const name of Object.keys(l2) as (keyof L2)[]) check.number(`l2.${name}`, l2[name], { least: 0 });
@@ -200,6 +219,12 @@ export function validateTrainConfig(given: Partial<TrainConfig>, model: ModelKin
   const samplePairs = check.number("samplePairs", train.samplePairs, { above: 0, most: 1 });
   if (samplePairs < 1 && model !== "ifm" && model !== "deepifm")
     throw usage(`samplePairs: ifm and deepifm sample, ${model} does not`);
+  const groupBy = check.integers("groupBy", bpr.groupBy, 0, MAX_SLOTS - 1);
+  const itemFields = check.integers("itemFields", bpr.itemFields, 0, MAX_SLOTS - 1);
+  if (loss === "bpr" && groupBy.length === 0)
+    throw usage("groupBy: the loss bpr needs the fields whose rows compete, such as 0 when the first is the user");
+  if (itemFields.some((field) => groupBy.includes(field)))
+    throw usage(`itemFields: a field cannot be both of the group and of the item, got ${itemFields} beside ${groupBy}`);
   if (!Array.isArray(train.freeze)) throw usage("freeze: expected a list of tensor names");
   return {
     optimizer: check.oneOf("optimizer", train.optimizer, ["sgd", "momentum", "adagrad", "adam", "ftrl"] as const),
@@ -222,6 +247,7 @@ export function validateTrainConfig(given: Partial<TrainConfig>, model: ModelKin
     momentum: check.number("momentum", train.momentum, { least: 0, below: 1 }),
     adam,
     ftrl,
+    bpr: { groupBy, itemFields, negatives: check.integer("negatives", bpr.negatives, 1, 1000) },
   };
 }
 

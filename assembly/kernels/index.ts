@@ -136,6 +136,10 @@ export function batchNormEnd(desc: usize): void {
   batchNorm.batchNormEnd(changetype<Desc>(desc));
 }
 
+export function lossOfRows(dy: usize, desc: usize, b: u32, rows: u32): f64 {
+  return loss.lossOfRows(dy, changetype<Desc>(desc), b, rows);
+}
+
 export function metricSums(out: usize, desc: usize, low: f32, high: f32, threshold: f32, middle: f32): void {
   loss.metricSums(out, changetype<Desc>(desc), low, high, threshold, middle);
 }

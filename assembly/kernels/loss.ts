@@ -1,4 +1,4 @@
-import { Desc, LOGISTIC } from "../abi";
+import { BPR, Desc, LOGISTIC } from "../abi";
 import { exp64, log1p64 } from "../math";
 import { hsum, zero } from "../simd";
 
@@ -24,6 +24,39 @@ export function lossGradient(kind: u32, yHat: f32, label: f32): f32 {
     return <f32>(label > 0 ? -sigma : sigma);
   }
   return yHat - label;
+}
+
+/**
+ * Loss of rows b … b + rows - 1 of the batch, and its gradient.
+ *
+ *   bpr: rows b, b + 1 are a pair, the first to be ranked before the second:  log(1 + exp(-(ŷ_b - ŷ_{b+1})))
+ *        (Rendle et al. 2009, eq. 4). The two gradients are exact opposites: what a pair shares stays as it is.
+ *
+ * @param dy   out f32[rows], d.dyScale · dLoss/dŷ
+ * @param d    in  yHat, labels, order; blocks of bpr are even
+ * @returns        the sum over the rows, or over the pairs
+ */
+export function lossOfRows(dy: usize, d: Desc, b: u32, rows: u32): f64 {
+  let loss: f64 = 0;
+  const scores = d.yHat + (<usize>b << 2);
+  if (d.loss == BPR) {
+    for (let i: usize = 0, bytes = <usize>rows << 2; i < bytes; i += 8) {
+      const margin = load<f32>(scores + i) - load<f32>(scores + i, 4);
+      const g = d.dyScale * lossGradient(LOGISTIC, margin, 1);
+      loss += lossValue(LOGISTIC, margin, 1);
+      store<f32>(dy + i, g);
+      store<f32>(dy + i, -g, 4);
+    }
+    return loss;
+  }
+  const order = d.order + (<usize>(d.first + b) << 2);
+  for (let i: usize = 0, bytes = <usize>rows << 2; i < bytes; i += 4) {
+    const yHat = load<f32>(scores + i);
+    const label = load<f32>(d.labels + (<usize>load<u32>(order + i) << 2));
+    loss += lossValue(d.loss, yHat, label);
+    store<f32>(dy + i, d.dyScale * lossGradient(d.loss, yHat, label));
+  }
+  return loss;
 }
 
 /** σ(x) = 1 / (1 + exp(-x)): the probability that belongs to a score. */

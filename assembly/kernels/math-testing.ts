@@ -14,6 +14,7 @@ import {
   tanh4,
 } from "../math";
 import {
+  below,
   fillNormal,
   hash32,
   hash4,
@@ -108,6 +109,10 @@ export function normalArray(out: usize, n: u32, key: u32, first: u64): void {
 
 export function fillNormalRows(out: usize, rows: u32, cols: u32, strideFloats: u32, key: u32, std: f64): void {
   fillNormal(out, rows, cols, strideFloats, key, std);
+}
+
+export function randomBelow(key: u32, index: u32, n: u32): u32 {
+  return below(key, index, n);
 }
 
 export function shuffleOrder(order: usize, n: u32, key: u32): void {

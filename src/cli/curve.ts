@@ -16,7 +16,7 @@ const MAX_COLUMNS = 60;
  */
 export function lossCurve(
   epochs: readonly EpochEvent[],
-  key: "rmse" | "logloss",
+  key: "rmse" | "logloss" | "gauc",
   title: string,
   terminalColumns: number,
   colors: Colors,

@@ -16,7 +16,7 @@ import type { TrainOptions } from "../train/trainer.js";
 import { list, name, number, oneOf, type Parser, path, whole } from "./parse.js";
 
 /** Headings of the help, in this order. */
-export type Group = "Data" | "Model" | "Training" | "Optimizers" | "Regularisation" | "Output";
+export type Group = "Data" | "Search" | "Model" | "Training" | "Optimizers" | "Regularisation" | "Metrics" | "Output";
 
 /** The defaults that one kind of model has with one loss. */
 interface Defaults {
@@ -38,7 +38,7 @@ export interface OptionSpec<T> {
   readonly hidden?: boolean;
 }
 
-function value<T>(
+export function value<T>(
   flags: string,
   group: Group,
   about: string,
@@ -48,14 +48,14 @@ function value<T>(
   return { flags, group, about, parser, ...(fallback === undefined ? {} : { fallback }) };
 }
 
-function toggle(flags: string, group: Group, about: string): OptionSpec<boolean> {
+export function toggle(flags: string, group: Group, about: string): OptionSpec<boolean> {
   return { flags, group, about };
 }
 
 const MODEL_KINDS = ["fm", "afm", "ifm", "inn", "deepifm"] as const satisfies readonly ModelKind[];
 const ACTIVATIONS = ["relu", "tanh", "sigmoid", "identity"] as const satisfies readonly Activation[];
 const OPTIMIZERS = ["sgd", "momentum", "adagrad", "adam", "ftrl"] as const satisfies readonly OptimizerKind[];
-const LOSSES = ["squared", "logistic"] as const satisfies readonly Loss[];
+const LOSSES = ["squared", "logistic", "bpr"] as const satisfies readonly Loss[];
 const REDUCTIONS = ["sum", "mean"] as const satisfies readonly Reduction[];
 const TEMPERATURE_ON = ["logits", "projection"] as const satisfies readonly TemperatureOn[];
 
@@ -67,6 +67,7 @@ export const DEFAULT_MODEL = "ifm" satisfies ModelKind;
 export const DEFAULT_PATH = "../data/";
 
 const atLeastOne = whole({ min: 1 });
+const fieldNumber = whole({ min: 0, max: 1023 });
 const notNegative = number({ min: 0 });
 const share = number({ above: 0, max: 1 });
 const decay = number({ min: 0, below: 1 });
@@ -89,13 +90,7 @@ export const TRAIN_OPTIONS = {
     whole({ min: 1, max: 2 ** 31 - 1 }),
     "largest id + 1 of the training rows",
   ),
-  fields: value(
-    "--fields <list>",
-    "Data",
-    "field of each slot of a row, such as 0,0,1",
-    list(whole({ min: 0, max: 1023 })),
-    "0,1,2,…",
-  ),
+  fields: value("--fields <list>", "Data", "field of each slot of a row, such as 0,0,1", list(fieldNumber), "0,1,2,…"),
 
   model: value("--model <kind>", "Model", "what to train", oneOf(...MODEL_KINDS), DEFAULT_MODEL),
   factors: value("--factors <k>", "Model", "K, length of an embedding", atLeastOne, (d) => d.model.factors),
@@ -158,11 +153,37 @@ export const TRAIN_OPTIONS = {
     path,
   ),
   freeze: value("--freeze <names>", "Training", "tensors that are not trained, such as bias,feature_bias", list(name)),
-  loss: value("--loss <kind>", "Training", "logistic needs two-valued labels", oneOf(...LOSSES), (d) => d.model.loss),
+  loss: value(
+    "--loss <kind>",
+    "Training",
+    "logistic needs two-valued labels; bpr compares rows of a group, see --group-by",
+    oneOf(...LOSSES),
+    (d) => d.model.loss,
+  ),
+  groupBy: value(
+    "--group-by <fields>",
+    "Training",
+    "fields whose features say which rows bpr compares, such as the user's: 0",
+    list(fieldNumber),
+  ),
+  itemFields: value(
+    "--item-fields <fields>",
+    "Training",
+    "fields that say what is ranked; bpr then compares each liked row with the same row of other items",
+    list(fieldNumber),
+    "none: with rows of the group that have lower labels",
+  ),
+  negatives: value(
+    "--negatives <n>",
+    "Training",
+    "rows that bpr compares a liked row with in an epoch",
+    whole({ min: 1, max: 1000 }),
+    (d) => d.train.bpr.negatives,
+  ),
   reduction: value(
     "--reduction <kind>",
     "Training",
-    "sum or mean of the loss over a batch",
+    "sum or mean of the loss over the rows of a batch, or over the pairs of bpr",
     oneOf(...REDUCTIONS),
     (d) => d.train.reduction,
   ),
@@ -175,7 +196,13 @@ export const TRAIN_OPTIONS = {
     whole({ min: 0 }),
     (d) => d.train.epochs,
   ),
-  batchSize: value("--batch-size <n>", "Training", "rows of an update", atLeastOne, (d) => d.train.batchSize),
+  batchSize: value(
+    "--batch-size <n>",
+    "Training",
+    "rows of an update, or pairs of rows with bpr",
+    atLeastOne,
+    (d) => d.train.batchSize,
+  ),
   clipNorm: value(
     "--clip-norm <x>",
     "Training",
@@ -239,7 +266,17 @@ export const TRAIN_OPTIONS = {
   },
 } as const;
 
+/** Of commands that score rows. */
+const SAMPLED_SCORES = value(
+  "--sample-pairs <ratio>",
+  "Model",
+  "share of the pairs that is looked at, those with the largest field vectors (ifm, deepifm)",
+  share,
+  "1, all",
+);
+
 export const PREDICT_OPTIONS = {
+  samplePairs: SAMPLED_SCORES,
   output: value("--output <file>", "Output", "file to write the predictions to", path, "-, stdout"),
   link: value(
     "--link <kind>",
@@ -255,11 +292,26 @@ export const JSON_OPTION = {
   json: toggle("--json", "Output", "one JSON object on stdout"),
 } as const;
 
+export const EVALUATE_OPTIONS = {
+  samplePairs: SAMPLED_SCORES,
+  groupBy: value(
+    "--group-by <fields>",
+    "Metrics",
+    "rank the rows that have the same features in these fields, such as the user's: 0",
+    list(fieldNumber),
+  ),
+  topK: value("--top-k <k>", "Metrics", "rows of a group that count as its top", atLeastOne, "10"),
+  calibration: toggle("--calibration", "Metrics", "compare probabilities with what happened (logistic loss)"),
+  bins: value("--bins <n>", "Metrics", "bins of the probabilities", whole({ min: 1, max: 100 }), "10"),
+  ...JSON_OPTION,
+} as const;
+
 /** The values that the options of a table have after parsing; what was not given is missing. */
 export type Values<Table> = { [Key in keyof Table]?: Table[Key] extends OptionSpec<infer Value> ? Value : never };
 
 export type TrainValues = Values<typeof TRAIN_OPTIONS>;
 export type PredictValues = Values<typeof PREDICT_OPTIONS>;
+export type EvaluateValues = Values<typeof EVALUATE_OPTIONS>;
 export type JsonValues = Values<typeof JSON_OPTION>;
 
 /** What an option means, what it accepts and what it is without, for the help. */
@@ -354,6 +406,11 @@ export function trainOverrides(kind: ModelKind, options: TrainValues): TrainOpti
       exact: options.adamExact,
     }),
     ftrl: group<TrainConfig["ftrl"]>({ beta: options.ftrlBeta, l1: options.ftrlL1, l2: options.ftrlL2 }),
+    bpr: group<TrainConfig["bpr"]>({
+      groupBy: options.groupBy,
+      itemFields: options.itemFields,
+      negatives: options.negatives,
+    }),
     samplePairs: options.samplePairs,
     sampleAfter: options.sampleAfter,
   });

@@ -67,10 +67,14 @@ export const MODEL_NAMES: Readonly<Record<ModelKind, string>> = {
   deepifm: "DeepIFM",
 };
 
-/** The metric that tells how good a model with this loss is, and its name. */
-function mainMetric(kind: Loss): { key: "rmse" | "logloss"; title: string } {
-  return kind === "squared" ? { key: "rmse", title: "RMSE" } : { key: "logloss", title: "log loss" };
-}
+/** The metric that early stopping watches, by loss, and its name. */
+export const MAIN_METRIC = {
+  squared: { key: "rmse", title: "RMSE" },
+  logistic: { key: "logloss", title: "log loss" },
+  bpr: { key: "gauc", title: "GAUC" },
+} as const satisfies Record<Loss, { key: keyof Metrics; title: string }>;
+
+type MainMetric = (typeof MAIN_METRIC)[Loss]["key"];
 
 /** Shows a training to a person: settings, a table of epochs with a bar below it, a curve, a summary; all on stderr. */
 export class HumanReport implements TrainReport {
@@ -125,7 +129,7 @@ export class HumanReport implements TrainReport {
 
   end(end: RunEnd): void {
     this.#bar?.hide();
-    const { key, title } = mainMetric(this.#loss);
+    const { key, title } = MAIN_METRIC[this.#loss];
     const curve = lossCurve(this.#epochs, key, title, this.#io.err.columns, this.#colors);
     if (curve !== "") this.#say(`\n${curve}`);
     this.#say("");
@@ -138,8 +142,8 @@ export class HumanReport implements TrainReport {
 
   /** Constant, FM and the model side by side. */
   #compare({ rows, constant, fm }: Comparison, model: Metrics): string[] {
-    const keys = [mainMetric(this.#loss).key, "auc", "accuracy"] as const;
-    const titles = { rmse: "RMSE", logloss: "log loss", auc: "AUC", accuracy: "accuracy" };
+    const keys = [MAIN_METRIC[this.#loss].key, "auc", "accuracy"] as const;
+    const titles = { rmse: "RMSE", logloss: "log loss", gauc: "GAUC", auc: "AUC", accuracy: "accuracy" };
     const shown = keys.filter((key) => model[key] !== undefined);
     const cells = (metrics: Metrics) => shown.map((key) => metric(metrics[key]));
     const table = [
@@ -193,7 +197,7 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
     ...(files.test === undefined ? [] : [["test", `${rows("test")}, ${shortPath(files.test)}`]]),
     ["model", shape.join(", ")],
     ["size", `${count(start.parameters)} parameters, ${bytes(start.memoryBytes)} of memory`],
-    ["loss", `${model.loss}, ${train.reduction} over the batch`],
+    ["loss", describeLoss(start)],
     ["updates", rules.join(", ")],
     ["end", `after ${count(train.epochs)} ${train.epochs === 1 ? "epoch" : "epochs"}${patience}`],
     ["seed", String(train.seed)],
@@ -205,7 +209,15 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
   return columns(subjects);
 }
 
-function describeEnd(end: RunEnd, key: "rmse" | "logloss", title: string): string[] {
+function describeLoss({ model, train }: StartEvent): string {
+  const { groupBy, itemFields, negatives } = train.bpr;
+  if (model.loss !== "bpr") return `${model.loss}, ${train.reduction} over the batch`;
+  const fields = (list: number[]) => `field${list.length === 1 ? "" : "s"} ${list.join(", ")}`;
+  const others = itemFields.length === 0 ? "listed" : `drawn in ${fields(itemFields)}`;
+  return `bpr, ${train.reduction} over the pairs, grouped by ${fields(groupBy)}, ${negatives} ${others} for each`;
+}
+
+function describeEnd(end: RunEnd, key: MainMetric, title: string): string[] {
   const reasons = {
     epochs: "",
     "early-stop": ", then no improvement",
@@ -271,7 +283,7 @@ export class EpochTable {
   readonly #colors: Colors;
 
   constructor({ model, rows }: StartEvent, colors: Colors) {
-    const { key, title } = mainMetric(model.loss);
+    const { key, title } = MAIN_METRIC[model.loss];
     this.#colors = colors;
     this.#columns = [
       { title: "epoch", width: 5, cell: (e) => String(e.epoch) },

@@ -192,7 +192,7 @@ class TrainCommand {
 
   /** What the model will be compared with: only the bundled rows are known to be worth it. */
   #compare({ train, validation }: FitData, fm: Outcome | undefined): Comparison | undefined {
-    if (!this.#files.isSample || validation === undefined) return undefined;
+    if (!this.#files.isSample || validation === undefined || this.#options.loss === "bpr") return undefined;
     const metrics = fm?.end.best?.validation;
     return {
       rows: validation.rows,

@@ -9,40 +9,66 @@ export interface Groups {
   readonly of: Uint32Array;
 }
 
+/** Both factors of a pair of numbers stay below it: no Map holds more keys. */
+const MOST = 2 ** 24;
+
+/** Numbers rows by their features in some slots; values do not matter. Data sets that it numbers share the numbers. */
+export class Grouping {
+  readonly #slots: readonly number[];
+  /** For each slot, the number of a feature, and of a pair (number up to here, number of the feature). */
+  readonly #numbers: { ofFeature: Map<number, number>; ofPair: Map<number, number> }[];
+
+  /** @param slots positions in a row, from 0; at least one */
+  constructor(slots: readonly number[]) {
+    this.#slots = slots;
+    this.#numbers = slots.map(() => ({ ofFeature: new Map(), ofPair: new Map() }));
+  }
+
+  /** Groups so far. */
+  get count(): number {
+    return this.#numbers.at(-1)!.ofPair.size;
+  }
+
+  /**
+   * Group of each row, u32[rows]. O(rows · slots).
+   *
+   * @throws IfmError IFM_DATA when a row is too short to have one of the slots
+   */
+  of(data: Dataset): Uint32Array {
+    const { rows, rowPtr, features } = data;
+    const groups = new Uint32Array(rows);
+    this.#slots.forEach((slot, i) => {
+      const { ofFeature, ofPair } = this.#numbers[i]!;
+      for (let r = 0; r < rows; r++) {
+        const at = rowPtr[r]! + slot;
+        if (at >= rowPtr[r + 1]!) throw tooShort(data, r, Math.max(...this.#slots) + 1);
+        groups[r] = numbered(ofPair, groups[r]! * MOST + numbered(ofFeature, features[at]!));
+      }
+    });
+    return groups;
+  }
+}
+
 /**
- * Groups rows that have the same features in some slots; values do not matter. O(rows · slots).
+ * Groups the rows of one data set.
  *
  * @param slots positions in a row, from 0
  * @throws IfmError IFM_DATA when a row is too short to have one of them
  */
 export function groupRows(data: Dataset, slots: readonly number[]): Groups {
-  const { rows, rowPtr, features } = data;
-  const needed = Math.max(...slots) + 1;
-  const of = new Uint32Array(rows);
-  let count = Math.min(1, rows);
-  for (const slot of slots) {
-    // Both numberings are dense and at most `rows`, so a pair of them is exact in a double.
-    const numberOf = new Map<number, number>();
-    const groupOf = new Map<number, number>();
-    for (let r = 0; r < rows; r++) {
-      const at = rowPtr[r]! + slot;
-      if (at >= rowPtr[r + 1]!) throw tooShort(data, r, needed);
-      const id = numbered(numberOf, features[at]!);
-      of[r] = numbered(groupOf, of[r]! * rows + id);
-    }
-    count = groupOf.size;
-  }
-  return { count, of };
+  const grouping = new Grouping(slots);
+  const of = grouping.of(data);
+  return { count: grouping.count, of };
 }
 
 /** Slots of a row that belong to one of the fields; the fields are the slots' positions where nothing else is said. */
-export function slotsOfFields(fields: readonly number[], fieldOfSlot: readonly number[]): number[] {
+export function slotsOfFields(fields: readonly number[], fieldOfSlot: readonly number[], option = "groupBy"): number[] {
   if (fieldOfSlot.length === 0) return [...fields];
   return fields.flatMap((field) => {
     const slots = fieldOfSlot.flatMap((own, slot) => (own === field ? [slot] : []));
     if (slots.length > 0) return slots;
     const known = [...new Set(fieldOfSlot)].sort((a, b) => a - b);
-    throw new IfmError("IFM_USAGE", `groupBy: there is no field ${field}, expected some of ${known.join(", ")}`);
+    throw new IfmError("IFM_USAGE", `${option}: there is no field ${field}, expected some of ${known.join(", ")}`);
   });
 }
 

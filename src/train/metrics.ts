@@ -1,5 +1,8 @@
-import type { ModelConfig } from "../config.js";
+import type { Loss, ModelConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
+import type { Groups } from "../data/groups.js";
+import { areaUnderCurve } from "../metrics/auc.js";
+import { groupedAuc } from "../metrics/gauc.js";
 import type { Cuts, Session, Sums } from "../wasm/session.js";
 import type { Metrics } from "./types.js";
 
@@ -7,29 +10,6 @@ import type { Metrics } from "./types.js";
 export interface LabelRange {
   labelMin: number;
   labelMax: number;
-}
-
-/**
- * Area under the ROC curve, exact: the share of (positive, negative) pairs in the right order, ties count half.
- * O(N log N). Sorts its arguments.
- *
- * @param positives scores of the positive rows
- * @param negatives scores of the negative rows
- * @returns NaN when one of them is empty
- */
-export function areaUnderCurve(positives: Float32Array, negatives: Float32Array): number {
-  positives.sort();
-  negatives.sort();
-  let below = 0; // negatives below the score in hand
-  let upTo = 0; // negatives below or equal
-  let twice = 0; // twice the sum, an exact integer below 2^53 for any data set that fits in memory
-  for (const score of positives) {
-    while (below < negatives.length && negatives[below]! < score) below++;
-    if (upTo < below) upTo = below;
-    while (upTo < negatives.length && negatives[upTo]! === score) upTo++;
-    twice += below + upTo;
-  }
-  return twice / 2 / (positives.length * negatives.length);
 }
 
 /** Where predictions and labels are cut, for data of this model. */
@@ -89,14 +69,35 @@ export function metricsFrom(sums: Sums, rows: number, auc: number | undefined): 
   };
 }
 
-/** Scores a data set and says how good the scores are. */
-export function evaluate(session: Session, data: Dataset, range: LabelRange): Metrics {
+/** What early stopping watches, lower is better: the log loss, the RMSE or, for `bpr`, 1 − GAUC. */
+export function monitored(metrics: Metrics, loss: Loss): number {
+  if (loss === "bpr") return 1 - (metrics.gauc ?? Number.NaN);
+  return loss === "logistic" ? (metrics.logloss ?? metrics.rmse) : metrics.rmse;
+}
+
+/**
+ * Scores a data set and says how good the scores are; with groups, also within them.
+ *
+ * @param samplePairs share of the pairs that is looked at, see `Session.scoreBlocks`
+ */
+export function evaluate(
+  session: Session,
+  data: Dataset,
+  range: LabelRange,
+  groups?: Groups,
+  samplePairs?: number,
+): Metrics {
   const cuts = cutsFor(session.config, range);
   const roc = hasTwoLabels(data, range) ? new RocScores(data, cuts.middle) : undefined;
+  const all = groups && new Float32Array(data.rows);
   session.takeSums();
-  for (const { first, scores } of session.scoreBlocks(data)) {
+  for (const { first, scores } of session.scoreBlocks(data, samplePairs)) {
     session.addMetrics(cuts);
     roc?.add(scores, data.labels.subarray(first, first + scores.length));
+    all?.set(scores, first);
   }
-  return metricsFrom(session.takeSums(), data.rows, roc?.take());
+  return {
+    ...metricsFrom(session.takeSums(), data.rows, roc?.take()),
+    ...(all && groups ? { gauc: groupedAuc(all, data.labels, groups, cuts.middle).gauc } : {}),
+  };
 }

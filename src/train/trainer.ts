@@ -9,7 +9,8 @@ import { VERSION } from "../version.js";
 import { Session } from "../wasm/session.js";
 import { checkLabels, configureModel, takeTensors } from "./configure.js";
 import { EarlyStopping } from "./early-stopping.js";
-import { cutsFor, evaluate, hasTwoLabels, type LabelRange, metricsFrom, RocScores } from "./metrics.js";
+import { cutsFor, evaluate, hasTwoLabels, type LabelRange, metricsFrom, monitored, RocScores } from "./metrics.js";
+import { checkRankable, lowLabel, type Pairs, pairsOf, type RowsToRank } from "./pairs.js";
 import type { EpochEvent, FitData, InitReport, Metrics, Progress, StartEvent, TrainEvent } from "./types.js";
 
 /** Milliseconds between two turns of the event loop while a pass runs. */
@@ -31,10 +32,11 @@ export interface TrainerOptions {
 }
 
 /** `TrainConfig` with every key, also the inner ones, optional. */
-export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl">> & {
+export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "bpr">> & {
   l2?: Partial<TrainConfig["l2"]>;
   adam?: Partial<TrainConfig["adam"]>;
   ftrl?: Partial<TrainConfig["ftrl"]>;
+  bpr?: Partial<TrainConfig["bpr"]>;
 };
 
 /**
@@ -63,6 +65,9 @@ export class Trainer implements AsyncIterable<TrainEvent> {
   readonly #range: LabelRange;
   #session: Session | undefined;
   #snapshot: Float32Array | undefined;
+  readonly #pairs: Pairs | undefined;
+  /** What is measured to measure a data set. */
+  readonly #evaluated: Map<Dataset, RowsToRank>;
   #record: TrainingRecord;
   #iterated = false;
 
@@ -79,7 +84,13 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     for (const set of sets) checkLabels(config, set, low);
 
     const longest = Math.max(...sets.map((set) => set.maxSlots));
-    const session = new Session(module, config, longest, { config: this.#train, data: data.train });
+    const { bpr, seed, shuffle } = this.#train;
+    this.#pairs = config.loss === "bpr" ? pairsOf(data.train, config, bpr, seed, shuffle) : undefined;
+    const session = new Session(module, config, longest, {
+      config: this.#train,
+      data: this.#pairs?.data ?? data.train,
+      ...(this.#pairs ? { visits: 2 * this.#pairs.count } : {}),
+    });
     this.#session = session;
     for (const set of sets) session.checkSlots(set);
     const names = session.layout.tensors.map(({ name }) => name);
@@ -98,6 +109,11 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     session.initialiseState();
 
     this.#range = { labelMin: data.train.labelMin, labelMax: data.train.labelMax };
+    if (this.#pairs) this.#range.labelMin = lowLabel(data.train);
+    this.#evaluated = new Map(sets.map((set) => [set, this.#pairs?.evaluated(set, session.kernels) ?? { data: set }]));
+    const { middle } = cutsFor(config, this.#range);
+    const watched = data.validation ?? (options.evaluateTrain ? data.train : undefined);
+    if (this.#pairs && watched) checkRankable(this.#evaluated.get(watched)!, middle);
     this.#record = {
       version: VERSION,
       seed: this.#train.seed,
@@ -138,7 +154,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const stopping = new EarlyStopping(earlyStop);
     // What is left when training diverges before the end of the first epoch.
     this.#keep();
-    const pass = new Pass(session, this.#train, this.#options, this.#range);
+    const pass = new Pass(session, this.#train, this.#options, this.#range, this.#pairs);
     let seconds = 0;
     let epoch = 0;
     let reason: "epochs" | "early-stop" | "aborted" = "epochs";
@@ -159,9 +175,9 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       const train = this.#options.evaluateTrain ? await this.#evaluate(data.train, epoch) : result.metrics;
       const validation = data.validation && (await this.#evaluate(data.validation, epoch));
       const test = data.test && (await this.#evaluate(data.test, epoch));
-      const monitored = this.#monitored(validation ?? train);
-      if (!Number.isFinite(monitored) || !session.isFinite()) throw this.#diverged(epoch, "the weights");
-      const improved = stopping.update(epoch, monitored);
+      const watched = monitored(validation ?? train, session.config.loss);
+      if (!Number.isFinite(watched) || !session.isFinite()) throw this.#diverged(epoch, "the weights");
+      const improved = stopping.update(epoch, watched);
       // Without validation rows, or with early stopping off, the last epoch is what is kept.
       const best = improved || !validation || earlyStop === 0;
       if (best) {
@@ -176,7 +192,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
         train,
         ...(validation ? { validation } : {}),
         ...(test ? { test } : {}),
-        rowsPerSecond: data.train.rows / result.seconds,
+        rowsPerSecond: pass.rows / result.seconds,
         seconds: result.seconds,
         best: improved,
       } satisfies EpochEvent;
@@ -231,12 +247,8 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       totalRows: set.rows,
       rowsPerSecond: 0,
     });
-    return evaluate(this.#alive(), set, this.#range);
-  }
-
-  /** What early stopping watches: the log loss under the logistic loss, else the RMSE. */
-  #monitored(metrics: Metrics): number {
-    return this.#alive().config.loss === "logistic" ? (metrics.logloss ?? metrics.rmse) : metrics.rmse;
+    const { data, groups } = this.#evaluated.get(set)!;
+    return evaluate(this.#alive(), data, this.#range, groups);
   }
 
   #diverged(epoch: number, what: string): IfmError {
@@ -250,12 +262,25 @@ function divergence(what: string, { lr }: TrainConfig): IfmError {
   });
 }
 
+/** A pair whose first score is the larger counts 2, one of equal scores 1. */
+function twicePairsInOrder(scores: Float32Array): number {
+  let twice = 0;
+  for (let i = 0; i < scores.length; i += 2) {
+    const [liked, other] = [scores[i]!, scores[i + 1]!];
+    twice += liked > other ? 2 : Number(liked === other);
+  }
+  return twice;
+}
+
 /** Passes over the training rows. */
 class Pass {
   readonly #session: Session;
   readonly #train: TrainConfig;
   readonly #options: TrainerOptions;
   readonly #range: LabelRange;
+  readonly #pairs: Pairs | undefined;
+  /** Rows that a pass visits. */
+  readonly rows: number;
   readonly #roc: RocScores | undefined;
   readonly #labels: Float32Array;
   #step = 0;
@@ -265,28 +290,41 @@ class Pass {
   #beta1 = 1;
   #beta2 = 1;
 
-  constructor(session: Session, train: TrainConfig, options: TrainerOptions, range: LabelRange) {
+  constructor(
+    session: Session,
+    train: TrainConfig,
+    options: TrainerOptions,
+    range: LabelRange,
+    pairs: Pairs | undefined,
+  ) {
     this.#session = session;
+    this.#pairs = pairs;
     this.#train = train;
     this.#options = options;
     this.#range = range;
     const rows = options.data.train;
-    const wantsRoc = !options.evaluateTrain && hasTwoLabels(rows, range);
+    this.rows = pairs ? 2 * pairs.count : rows.rows;
+    const wantsRoc = !options.evaluateTrain && !pairs && hasTwoLabels(rows, range);
     this.#roc = wantsRoc ? new RocScores(rows, cutsFor(session.config, range).middle) : undefined;
     this.#labels = new Float32Array(wantsRoc ? Math.min(train.batchSize, rows.rows) : 0);
   }
 
   async run(epoch: number): Promise<{ loss: number; seconds: number; metrics: Metrics } | "aborted"> {
     const session = this.#session;
-    const { batchSize, reduction, shuffle, seed, epochs, adam } = this.#train;
-    const { signal, onProgress, data } = this.#options;
-    const { rows } = data.train;
+    const { reduction, shuffle, seed, epochs, adam } = this.#train;
+    const { signal, onProgress } = this.#options;
+    const rows = this.rows;
+    // The loss is of rows, or of pairs of rows.
+    const unit = this.#pairs ? 2 : 1;
+    const batchSize = unit * this.#train.batchSize;
     const cuts = cutsFor(session.config, this.#range);
     session.takeSums();
     session.beginTraining();
-    session.order(epoch, seed, shuffle);
+    if (this.#pairs) this.#pairs.arrange(session.trainingRows(), session.kernels, epoch);
+    else session.order(epoch, seed, shuffle);
 
     let loss = 0;
+    let inOrder = 0; // twice the pairs that are in the right order; a tie is half in order
     let paused = 0; // not counted as training: progress, metrics, other turns of the event loop
     const started = performance.now();
     for (let first = 0, batch = 1; first < rows; first += batchSize, batch++) {
@@ -297,7 +335,7 @@ class Pass {
         first,
         count,
         step: this.#step++,
-        dyScale: reduction === "mean" ? 1 / count : 1,
+        dyScale: reduction === "mean" ? unit / count : 1,
         correction1: 1 / (1 - this.#beta1),
         correction2: 1 / (1 - this.#beta2),
       });
@@ -312,6 +350,7 @@ class Pass {
         session.batchLabels(first, count, labels);
         this.#roc.add(session.batchScores(count), labels);
       }
+      if (this.#pairs) inOrder += twicePairsInOrder(session.batchScores(count));
       if (pause - this.#breath > BREATH) {
         const seconds = (pause - started - paused) / 1000;
         onProgress?.({
@@ -333,9 +372,12 @@ class Pass {
     }
     const seconds = (performance.now() - started - paused) / 1000;
     return {
-      loss: reduction === "mean" ? loss / rows : loss,
+      loss: reduction === "mean" ? (unit * loss) / rows : loss,
       seconds,
-      metrics: metricsFrom(session.takeSums(), rows, this.#roc?.take()),
+      metrics: {
+        ...metricsFrom(session.takeSums(), rows, this.#roc?.take()),
+        ...(this.#pairs ? { gauc: inOrder / rows } : {}),
+      },
     };
   }
 }

@@ -14,6 +14,11 @@ export interface Metrics {
   auc?: number;
   accuracy?: number;
   f1?: number;
+  /**
+   * With the loss `bpr`: area under the ROC curve within each group, mean weighted by rows. Of a training pass: the
+   * share of its pairs that were in the right order.
+   */
+  gauc?: number;
 }
 
 /** Which tensors of an initial model were taken, and why the others were not. */

@@ -118,7 +118,7 @@ type Field = (typeof FIELDS)[number][0];
 
 /** Values of the enumerations in assembly/abi.ts. */
 export const MODEL = { fm: 0, afm: 1, ifm: 2, inn: 3, deepifm: 4 } as const;
-export const LOSS = { squared: 0, logistic: 1 } as const;
+export const LOSS = { squared: 0, logistic: 1, bpr: 2 } as const;
 export const ACTIVATION = { relu: 0, tanh: 1, sigmoid: 2, identity: 3 } as const;
 export const OPTIMIZER = { sgd: 0, momentum: 1, adagrad: 2, adam: 3, ftrl: 4 } as const;
 

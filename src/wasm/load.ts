@@ -10,6 +10,7 @@ export interface Kernels {
   fillNormal(out: number, rows: number, cols: number, strideFloats: number, key: number, std: number): void;
   keepThreshold(keep: number): number;
   key(seed: number, stream: number, step: number, row: number): number;
+  below(key: number, index: number, n: number): number;
   shuffle(order: number, n: number, key: number): void;
   probability(score: number): number;
   allFinite(x: number, floats: number): number;

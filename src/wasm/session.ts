@@ -1,4 +1,4 @@
-import type { ModelConfig, TrainConfig } from "../config.js";
+import type { Loss, ModelConfig, TrainConfig } from "../config.js";
 import { type Dataset, placeOf } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { floatOf, type Layout, layoutOf, pairsOf, type TensorSpec } from "../model/layout.js";
@@ -30,6 +30,18 @@ interface Rows {
   features: number;
   values: number;
   order: number;
+}
+
+/** Rows in linear memory as views; valid until the memory grows. */
+export interface RowViews {
+  /** Rows in the order in which they are visited, u32[visits]. */
+  order: Uint32Array;
+  /** Feature ids, u32[nnz]. */
+  features: Uint32Array;
+  /** Feature values, f32[nnz]; undefined when every value is 1. */
+  values: Float32Array | undefined;
+  /** The id that stands for features beyond the table. */
+  unknown: number;
 }
 
 /** What metricSums adds up. */
@@ -75,12 +87,13 @@ export class Session {
   readonly #scratch: number;
   readonly #sums: number;
   readonly #staging: Rows & { rows: number; slots: number; yHat: number };
-  readonly #training: (Rows & { rows: number; yHat: number }) | undefined;
+  readonly #training: (Rows & { rows: number; visits: number; nnz: number; yHat: number }) | undefined;
 
   /**
    * @param module   the kernels
    * @param config   the model; parameters are 0 until `initialise` or `write`
-   * @param training how and on what it is trained; without it the session can only score
+   * @param training how and on what it is trained; without it the session can only score. `visits`: rows that an epoch
+   *                 goes over, when it is not each row once
    * @param slots    slots of the longest row that will be scored (FM; other models know theirs)
    * @throws IfmError IFM_MEMORY
    */
@@ -88,7 +101,7 @@ export class Session {
     module: WebAssembly.Module,
     config: ModelConfig,
     slots: number,
-    training?: { config: TrainConfig; data: Dataset },
+    training?: { config: TrainConfig; data: Dataset; visits?: number },
   ) {
     this.config = config;
     const layout = layoutOf(config);
@@ -138,7 +151,7 @@ export class Session {
     const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
     const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
     const scratchRow = row.bytes;
-    const blockRows = blockRowsFor(layout, scratchRow);
+    const blockRows = blockRowsFor(layout, config.loss, scratchRow);
     const block = new Arena(blockRows * scratchRow);
     const sGradients = block.take(4 * blockRows);
     const layerTable = arena.take(32 * layout.layers.length);
@@ -172,21 +185,25 @@ export class Session {
     this.chunkRows = 0;
     if (training) {
       const { config: train, data } = training;
-      const batch = Math.min(train.batchSize, data.rows);
+      const paired = config.loss === "bpr" ? 2 : 1;
+      const visits = training.visits ?? data.rows;
+      const batch = Math.min(paired * train.batchSize, visits);
       const longest = isFM ? data.maxSlots : M;
       const most = Math.min(batch * longest, config.features);
       const nnz = data.features.length;
       const chunksThatFit = Math.max(1, Math.floor(CHUNK_GRADIENT_BYTES / (4 * chunkFloats)));
-      this.chunkRows = Math.max(MIN_CHUNK_ROWS, Math.ceil(batch / chunksThatFit));
+      this.chunkRows = Math.max(MIN_CHUNK_ROWS, paired * Math.ceil(batch / chunksThatFit / paired));
       const chunks = Math.ceil(batch / this.chunkRows);
       const dropout = train.keep[1] < 1;
       this.#training = {
         rows: data.rows,
+        visits,
         labels: arena.take(4 * data.rows),
         rowPtr: arena.take(4 * (data.rows + 1)),
         features: arena.take(4 * nnz),
         values: data.values ? arena.take(4 * nnz) : 0,
-        order: arena.take(4 * data.rows),
+        nnz,
+        order: arena.take(4 * visits),
         yHat: arena.take(4 * batch),
       };
       if (isFM && batch > SCORE_ROWS) rowSum = arena.take(4 * rowFloats * batch);
@@ -432,6 +449,17 @@ export class Session {
     if (shuffle) this.kernels.shuffle(order, rows, this.kernels.key(seed, STREAM_SHUFFLE, epoch, 0));
   }
 
+  /** The training rows, to be arranged by who knows in which order an epoch visits them. */
+  trainingRows(): RowViews {
+    const { order, visits, features, values, nnz } = this.#training!;
+    return {
+      order: this.#u32(order, visits),
+      features: this.#u32(features, nnz),
+      values: values === 0 ? undefined : this.#f32(values, nnz),
+      unknown: this.config.features,
+    };
+  }
+
   /** Selects the training rows for `trainBatch`. */
   beginTraining(): void {
     const { labels, rowPtr, features, values, order, yHat } = this.#training!;
@@ -476,8 +504,8 @@ export class Session {
 
   /** Labels of the training rows order[first] … in that order. */
   batchLabels(first: number, count: number, out: Float32Array): void {
-    const { order, labels, rows } = this.#training!;
-    const orderView = this.#u32(order, rows);
+    const { order, labels, rows, visits } = this.#training!;
+    const orderView = this.#u32(order, visits);
     const labelView = this.#f32(labels, rows);
     for (let i = 0; i < count; i++) out[i] = labelView[orderView[first + i]!]!;
   }
@@ -533,10 +561,10 @@ export class Session {
 
 /**
  * Rows that go through a network together: the kernels' gradients are loaded and stored once a block, but the block's
- * scratch has to stay in cache. Models without a network work row by row.
+ * scratch has to stay in cache. Models without a network work row by row, or pair by pair.
  */
-function blockRowsFor({ layers }: Layout, scratchRow: number): number {
-  if (layers.length === 0) return 1;
+function blockRowsFor({ layers }: Layout, loss: Loss, scratchRow: number): number {
+  if (layers.length === 0) return loss === "bpr" ? 2 : 1;
   return Math.min(16, Math.max(4, 4 * Math.floor(BLOCK_BYTES / scratchRow / 4)));
 }
 

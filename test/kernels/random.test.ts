@@ -13,6 +13,7 @@ interface RandomKernels {
   mask8Array(out: Address, key: number, blocks: number, threshold: number): void;
   normalArray(out: Address, n: number, key: number, first: bigint): void;
   fillNormalRows(out: Address, rows: number, cols: number, strideFloats: number, key: number, std: number): void;
+  randomBelow(key: number, index: number, n: number): number;
   shuffleOrder(order: Address, n: number, key: number): void;
 }
 
@@ -343,6 +344,18 @@ describe("normal numbers", () => {
       expect(got[i]).toBe(r < rows && c < cols ? Math.fround(std * want[r * cols + c]!) : -7);
     }
   });
+});
+
+test("below: each of n numbers about as often as the others", () => {
+  for (const n of [1, 2, 3, 7, 100]) {
+    const counts = new Float64Array(n);
+    const draws = 200 * n;
+    for (let i = 0; i < draws; i++) counts[kernels.randomBelow(key(n), i, n)]!++;
+    // χ² has n - 1 degrees of freedom: mean n - 1, standard deviation √(2(n - 1)).
+    const chi2 = counts.reduce((sum, count) => sum + (count - 200) ** 2 / 200, 0);
+    expect(chi2).toBeLessThan(n - 1 + 4 * Math.sqrt(2 * n) + 4);
+  }
+  expect(kernels.randomBelow(key(1), 0, 2 ** 31)).not.toBe(kernels.randomBelow(key(2), 0, 2 ** 31));
 });
 
 describe("shuffle", () => {

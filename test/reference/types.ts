@@ -7,7 +7,7 @@ export type Activation = "relu" | "tanh" | "sigmoid" | "identity";
 /** Where τ divides: the softmax logits (the paper) or the projection e_p W (the authors' code). */
 export type TemperatureOn = "logits" | "projection";
 
-export type LossKind = "squared" | "logistic";
+export type LossKind = "squared" | "logistic" | "bpr";
 export type Reduction = "sum" | "mean";
 
 /** The config keys of the model file (CONTRACT.md). */

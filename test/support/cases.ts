@@ -18,6 +18,7 @@ import {
   allPairs,
   attentionBackward,
   attentionForward,
+  batchLoss,
   dot,
   fieldBackward,
   fieldForward,
@@ -1527,6 +1528,32 @@ const dropoutCase = kernelCase({
 
 // Loss
 
+const lossOfRows = kernelCase({
+  kernel: "lossOfRows",
+  tolerance: 1e-6,
+  shapes: cross({ rows: [2, 4, 10], b: [0, 6], first: [0, 4], loss: ["squared", "logistic", "bpr"] }),
+  buffers: ({ rows, b, first }, random) => ({
+    dy: output(rows),
+    labels: input(Float32Array.from({ length: first + b + rows }, () => random.pick([-1, 1]))),
+    order: input(Uint32Array.from(random.permutation(first + b + rows))),
+    yHat: input(random.values(b + rows, -4, 4)),
+  }),
+  desc: ({ first, loss }, at) => ({
+    first,
+    loss: LOSS[loss],
+    labels: at.labels,
+    order: at.order,
+    yHat: at.yHat,
+    dyScale: 0.25,
+  }),
+  call: ({ kernels, at, shape: { b, rows } }) => kernels.lossOfRows(at.dy, at.desc, b, rows),
+  twin: ({ labels, order, yHat }, { rows, b, first, loss }) => {
+    const y = Array.from({ length: rows }, (_, r) => labels[order[first + b + r]!]!);
+    const { loss: value, dScores } = batchLoss(loss, "sum", y, [...yHat].slice(b));
+    return { dy: nearly(dScores.map((g) => 0.25 * g)), returns: nearly([value]) };
+  },
+});
+
 const metricSums = kernelCase({
   kernel: "metricSums",
   tolerance: 1e-12,
@@ -1837,6 +1864,7 @@ export const cases = {
   batchNormEnd,
   dropoutMask: dropoutMaskCase,
   dropout: dropoutCase,
+  lossOfRows,
   metricSums,
   allFinite,
   optimizerStep,

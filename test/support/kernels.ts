@@ -109,6 +109,7 @@ export interface TestKernels {
   lossValue(kind: number, yHat: number, label: number): number;
   lossGradient(kind: number, yHat: number, label: number): number;
   allFinite(x: Address, floats: number): number;
+  lossOfRows(dy: Address, desc: Address, b: number, rows: number): number;
   metricSums(out: Address, desc: Address, low: number, high: number, threshold: number, middle: number): void;
   dropoutMask(out: Address, key: number, blocks: number, threshold: number): void;
   dropout(out: Address, x: Address, lanes: number, key: number, threshold: number): void;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { areaUnderCurve } from "../../src/train/metrics.js";
+import { areaUnderCurve } from "../../src/metrics/auc.js";
 import { accuracy, auc, f1, logloss, mae, rmse } from "../reference/index.js";
 import { parse, plantedRows } from "../support/data.js";
 import { Random } from "../support/random.js";
