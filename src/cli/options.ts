@@ -225,6 +225,12 @@ export const TRAIN_OPTIONS = {
     (d) => d.train.seed,
   ),
   shuffle: toggle("--no-shuffle", "Training", "keep the rows in file order"),
+  compat: value(
+    "--compat <whose>",
+    "Training",
+    "what is not said is as in the authors' scripts, see docs/MIGRATION.md",
+    oneOf("authors"),
+  ),
   threads: value("--threads <n>", "Training", "threads; this version trains on one", atLeastOne, "1"),
 
   momentum: value("--momentum <x>", "Optimizers", "μ of momentum", decay, (d) => d.train.momentum),
@@ -300,7 +306,7 @@ export const EVALUATE_OPTIONS = {
     "rank the rows that have the same features in these fields, such as the user's: 0",
     list(fieldNumber),
   ),
-  topK: value("--top-k <k>", "Metrics", "rows of a group that count as its top", atLeastOne, "10"),
+  topK: value("--top-k <k>", "Metrics", "rows of a group that ndcg, recall and hit rate look at", atLeastOne, "10"),
   calibration: toggle("--calibration", "Metrics", "compare probabilities with what happened (logistic loss)"),
   bins: value("--bins <n>", "Metrics", "bins of the probabilities", whole({ min: 1, max: 100 }), "10"),
   ...JSON_OPTION,
@@ -339,9 +345,9 @@ function defaultText(pick: (defaults: Defaults) => unknown): string {
     const other = text(kind, usualLoss);
     if (other !== usual && other !== "") others.push(`${kind} ${other}`);
   }
-  for (const loss of LOSSES) {
-    const other = text(DEFAULT_MODEL, loss);
-    if (other !== usual) others.push(`${other} with ${loss} loss`);
+  for (const other of new Set(LOSSES.map((loss) => text(DEFAULT_MODEL, loss)))) {
+    const losses = LOSSES.filter((loss) => text(DEFAULT_MODEL, loss) === other);
+    if (other !== usual) others.push(`${other} with ${losses.join(" and ")} loss`);
   }
   if (usual === "") return others.join(", ") || "none";
   return others.length === 0 ? usual : `${usual} (${others.join(", ")})`;

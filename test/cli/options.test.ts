@@ -2,6 +2,7 @@ import { Option } from "commander";
 import { describe, expect, it } from "vitest";
 import {
   describeOption,
+  EVALUATE_OPTIONS,
   JSON_OPTION,
   modelOverrides,
   namingFlag,
@@ -16,6 +17,7 @@ import { IfmError } from "../../src/errors.js";
 const tables: Record<string, Readonly<Record<string, OptionSpec<unknown>>>> = {
   TRAIN_OPTIONS,
   PREDICT_OPTIONS,
+  EVALUATE_OPTIONS,
   JSON_OPTION,
 };
 
@@ -44,7 +46,7 @@ describe("the table of options", () => {
   it("shows the defaults of the configuration", () => {
     expect(describeOption(TRAIN_OPTIONS.lr)).toContain(`default ${defaultTrain("ifm", "squared").lr}`);
     expect(describeOption(TRAIN_OPTIONS.factors)).toContain(`default ${defaultModel("ifm").factors}`);
-    expect(describeOption(TRAIN_OPTIONS.reduction)).toContain("default sum (mean with logistic loss)");
+    expect(describeOption(TRAIN_OPTIONS.reduction)).toContain("default sum (mean with logistic and bpr loss)");
     expect(describeOption(TRAIN_OPTIONS.keep)).toContain("[> 0 and ≤ 1; default");
   });
 });

@@ -39,6 +39,13 @@ const models: { name: string; model: RefModel; rows: RefRow[] }[] = [
   }),
 ];
 
+/** The same models and rows, of which each two are a pair. */
+const pairwise = models.map(({ name, model, rows }) => ({
+  name: `${name}, bpr`,
+  model: { ...model, config: { ...model.config, loss: "bpr" as const } },
+  rows,
+}));
+
 const L2 = { embedding: 0.5, linear: 0.25, attention: 0.125, field: 0.0625, hidden: 0.25 };
 
 const optimizers: { name: string; train: TrainOptions; tolerance: number }[] = [
@@ -62,7 +69,7 @@ const STEPS = 3;
 const BATCH = 10;
 
 describe.each(BUILDS)("$build", ({ module }) => {
-  describe.each(models)("$name", ({ model, rows }) => {
+  describe.each([...models, ...pairwise])("$name", ({ model, rows }) => {
     describe.each(optimizers)("$name", ({ train, tolerance }) => {
       test.each(extras)(`${STEPS} steps over different rows, $name`, ({ train: extra }) => {
         const session = new TestSession(module, model, rows, { ...train, ...extra });
@@ -88,7 +95,7 @@ describe.each(BUILDS)("$build", ({ module }) => {
           const loss = session.trainBatch(step * BATCH, BATCH);
           assertClose(
             `loss of step ${step + 1}`,
-            [loss / (reduction === "mean" ? BATCH : 1)],
+            [loss / (reduction === "mean" ? BATCH / session.unit : 1)],
             nearly([result.loss]),
             1e-5,
           );

@@ -142,7 +142,7 @@ function masksOf(config: RefConfig, seed: number): [Dropout, Dropout | undefined
 function problemOf(config: RefConfig, shape: Shape, loss: LossKind, seed: number): Problem {
   const model = randomModel(config, seed, shape.batchNorm);
   const { ones = false, binary = false } = shape;
-  const rows = randomRows(config, 3, seed + 1, { ones, binary });
+  const rows = randomRows(config, loss === "bpr" ? 4 : 3, seed + 1, { ones, binary });
   if (shape.unknown) {
     rows[0].slots[1].feature = config.features; // one slot of three or four is unknown
     rows[1].slots.forEach((slot, s) => {
@@ -262,7 +262,7 @@ function checkBatch(problem: Problem): void {
   expectGradients(model, gradients, () => objectiveOf(problem));
 }
 
-const losses: LossKind[] = ["squared", "logistic"];
+const losses: LossKind[] = ["squared", "logistic", "bpr"];
 const activations: Activation[] = ["relu", "tanh", "sigmoid", "identity"];
 const places: TemperatureOn[] = ["logits", "projection"];
 

@@ -164,6 +164,8 @@ export class TestSession {
   readonly session: Session;
   readonly train: TrainConfig;
   readonly rows: number;
+  /** Rows of what the loss is a sum over. */
+  readonly unit: number;
   readonly desc: Desc;
   #step = 0;
 
@@ -171,11 +173,12 @@ export class TestSession {
   constructor(module: WebAssembly.Module, model: RefModel, rows: readonly RefRow[], train: TrainOptions = {}) {
     const config = { ...model.config, batchNorm: "batch_norm.gamma" in model.tensors };
     this.train = validateTrainConfig(
-      { batchSize: rows.length, ...train } as Partial<TrainConfig>,
+      { batchSize: rows.length, bpr: { groupBy: [0] }, ...train } as Partial<TrainConfig>,
       config.model,
       config.loss,
     );
     this.rows = rows.length;
+    this.unit = config.loss === "bpr" ? 2 : 1;
     const data = datasetOf(rows);
     this.session = new Session(module, validateModelConfig({ ...config }), data.maxSlots, { config: this.train, data });
     this.desc = new Desc(this.session.memory, descAddress(this.session));
@@ -199,7 +202,7 @@ export class TestSession {
       first,
       count,
       step,
-      dyScale: reduction === "mean" ? 1 / count : 1,
+      dyScale: reduction === "mean" ? this.unit / count : 1,
       correction1: 1 / (1 - adam.beta1 ** (step + 1)),
       correction2: 1 / (1 - adam.beta2 ** (step + 1)),
     };
