@@ -19,7 +19,7 @@ import { list, name, number, oneOf, type Parser, path, whole } from "./parse.js"
 export type Group = "Data" | "Search" | "Model" | "Training" | "Optimizers" | "Regularisation" | "Metrics" | "Output";
 
 /** The defaults that one kind of model has with one loss. */
-interface Defaults {
+export interface Defaults {
   model: Partial<ModelConfig>;
   train: TrainConfig;
 }

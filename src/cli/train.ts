@@ -8,6 +8,7 @@ import { IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
 import { createTrainer, type Trainer } from "../train/trainer.js";
 import type { EpochEvent, FitData } from "../train/types.js";
+import { compatDefaults } from "./authors.js";
 import { constantMetrics } from "./baseline.js";
 import { errorColors } from "./colors.js";
 import { EXIT, reportError } from "./exit.js";
@@ -60,7 +61,9 @@ interface Outcome {
 
 class TrainCommand {
   readonly #files: TrainingFiles;
-  readonly #options: TrainValues;
+  /** The command line as it was typed. */
+  readonly #said: TrainValues;
+  #options: TrainValues;
   readonly #io: Io;
   readonly #interrupts: Interrupts;
   /** Whether messages to a person are wanted. */
@@ -72,11 +75,12 @@ class TrainCommand {
 
   constructor(files: TrainingFiles, options: TrainValues, io: Io) {
     this.#files = files;
-    this.#options = files.isSample ? { ...SAMPLE_OPTIONS, ...options } : options;
+    this.#said = options;
     this.#io = io;
     this.#interrupts = new Interrupts(io, () => this.#current.interrupted());
     this.#talks = !options.json && !options.quiet;
     this.#kind = options.model ?? DEFAULT_MODEL;
+    this.#options = this.#complete(undefined);
     this.#output = options.output ?? `${this.#kind}.safetensors`;
   }
 
@@ -87,6 +91,7 @@ class TrainCommand {
   async run(): Promise<number> {
     const initFile = await this.#check();
     const init = initFile === undefined ? undefined : await Model.load(initFile);
+    this.#options = this.#complete(init?.config.model);
     if (this.#files.isSample) this.#say(`${SAMPLE}\n`);
     const data = await this.#load();
     // FM first: the paper starts IFM from it, and a newcomer sees what the interactions add.
@@ -100,6 +105,13 @@ class TrainCommand {
       fm?.trainer.dispose();
       init?.dispose();
     }
+  }
+
+  /** What was said, and what `--compat` or the sample set besides. `from` is the kind of the initial model. */
+  #complete(from: ModelKind | undefined): TrainValues {
+    const sample = this.#files.isSample ? SAMPLE_OPTIONS : {};
+    const defaults = this.#said.compat === "authors" ? compatDefaults(this.#kind, from) : sample;
+    return { ...defaults, ...this.#said };
   }
 
   /**

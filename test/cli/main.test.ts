@@ -42,9 +42,9 @@ describe("ifm-wasm", () => {
   });
 
   it("takes the authors' flags", async () => {
-    await call("train --model ifm --dataset ml-tag --epoch 9 --hidden_factor [8,256] --pretrain -1 --batch_norm 1");
+    await call("train --model fm --dataset ml-tag --epoch 9 --hidden_factor [8,256] --pretrain -1 --batch_norm 1");
     expect(vi.mocked(train).mock.calls[0][1]).toMatchObject({
-      model: "ifm",
+      model: "fm",
       dataset: "ml-tag",
       epochs: 9,
       attentionFactors: 8,
@@ -52,6 +52,11 @@ describe("ifm-wasm", () => {
       pretrain: "-1",
       batchNorm: true,
     });
+  });
+
+  it("takes a switch back", async () => {
+    await call("train --batch-norm --no-batch-norm --no-evaluate-train");
+    expect(vi.mocked(train).mock.calls[0][1]).toMatchObject({ batchNorm: false, evaluateTrain: false });
   });
 
   it("returns the exit code of the command", async () => {
