@@ -1,9 +1,9 @@
 import { defineConfig } from "rolldown";
 
-// Everything is bundled, so that users install no dependency. What both entries use goes into chunks beside them: the
-// code finds files of the package relative to its own, one folder up.
+// Everything is bundled, so that users install no dependency. What several entries use goes into chunks beside them:
+// the code finds files of the package relative to its own, one folder up.
 export default defineConfig({
-  input: { node: "src/node.ts", cli: "src/cli.ts" },
+  input: { node: "src/node.ts", metrics: "src/metrics.ts", cli: "src/cli.ts" },
   platform: "node",
   external: /^node:/,
   output: {

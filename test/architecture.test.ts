@@ -88,6 +88,12 @@ describe("src/", () => {
     expect(show(src.filter(({ from, to }) => isCli(to) && !isCli(from)))).toEqual([]);
   });
 
+  it("has metrics of plain arrays: they know rows and errors, no model and no kernel", () => {
+    const metrics = src.filter(({ from }) => /^src\/metrics(\.ts$|\/)/.test(from));
+    expect(metrics.length).toBeGreaterThan(0);
+    expect(show(metrics.filter(({ to }) => !/^src\/(metrics\/[^/]+|data\/groups|errors)$/.test(to)))).toEqual([]);
+  });
+
   it("knows Node in four places", () => {
     const places = (path: string) =>
       isCli(path) || ["src/runtime-node.ts", "src/atomic-file.ts", "src/data/open.ts"].includes(path);

@@ -58,6 +58,8 @@ describe("the files of the package", () => {
     "THIRD-PARTY-NOTICES.md",
     "bin/ifm-wasm.js",
     "dist/cli.js",
+    "dist/metrics.d.ts",
+    "dist/metrics.js",
     "dist/node.d.ts",
     "dist/node.js",
     "docs/API.md",
@@ -151,6 +153,7 @@ describe("package.json", () => {
     // The package may import itself by name; what Node resolves here is what it resolves for a user.
     const resolve = (name: string) => fileURLToPath(import.meta.resolve(name));
     expect(resolve("ifm-wasm")).toBe(join(ROOT, "dist/node.js"));
+    expect(resolve("ifm-wasm/metrics")).toBe(join(ROOT, "dist/metrics.js"));
     expect(resolve("ifm-wasm/wasm")).toBe(join(ROOT, "wasm/ifm.wasm"));
     expect(resolve("ifm-wasm/package.json")).toBe(join(ROOT, "package.json"));
   });

@@ -12,9 +12,6 @@ import config from "../rolldown.config.js";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const FILE = join(ROOT, "THIRD-PARTY-NOTICES.md");
 
-/** Packages without a licence file, and a package of the same project that has it. */
-const LICENCE_ELSEWHERE = { "@assemblyscript/loader": "assemblyscript" };
-
 /** Folders of the packages that a bundle, made but not written, has modules of. */
 async function bundledPackages() {
   const bundle = await rolldown({ ...config, cwd: ROOT });
@@ -28,10 +25,9 @@ async function bundledPackages() {
 }
 
 function licenceText(name, folder) {
-  const holder = name in LICENCE_ELSEWHERE ? join(ROOT, "node_modules", LICENCE_ELSEWHERE[name]) : folder;
-  const file = readdirSync(holder).find((entry) => /^licen[cs]e/i.test(entry));
-  if (file === undefined) throw new Error(`${name} has no licence file: add it to LICENCE_ELSEWHERE`);
-  return readFileSync(join(holder, file), "utf8").replaceAll("\r\n", "\n").replace(/^\n+/, "").trimEnd();
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  if (file === undefined) throw new Error(`${name} has no licence file`);
+  return readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n").replace(/^\n+/, "").trimEnd();
 }
 
 function repositoryOf({ repository }) {

@@ -1,13 +1,27 @@
 import type { Dataset } from "../data/dataset.js";
 import { loadDataset } from "../data/open.js";
 import type { Model } from "../model/model.js";
+import { percent } from "./format.js";
 import type { Io } from "./io.js";
+import type { PredictValues } from "./options.js";
 import { unknownFeatures, warn } from "./report.js";
 
-/** Reads rows for a model, warns of features that it does not know. */
-export async function scoringData(model: Model, file: string, io: Io): Promise<Dataset> {
+/** Reads rows for a model; warns of features that it does not know, and when it was trained to look at fewer pairs. */
+export async function scoringData(
+  model: Model,
+  file: string,
+  { samplePairs }: Pick<PredictValues, "samplePairs">,
+  io: Io,
+): Promise<Dataset> {
   const data = await loadDataset(file);
   const warning = unknownFeatures(model.unknownFeatures(data), data.features.length);
   if (warning !== "") warn(io, warning);
+  const trained = model.record.train?.samplePairs ?? 1;
+  if (trained < 1 && samplePairs === undefined) {
+    warn(
+      io,
+      `the model was trained with ${percent(trained)} of the pairs and is scored with all: see --sample-pairs ${trained}`,
+    );
+  }
   return data;
 }

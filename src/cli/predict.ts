@@ -6,7 +6,7 @@ import { EXIT } from "./exit.js";
 import { refuseOverwrite, refuseSecondStdin } from "./files.js";
 import { prediction } from "./format.js";
 import type { Io } from "./io.js";
-import type { PredictValues } from "./options.js";
+import { namingFlag, type PredictValues } from "./options.js";
 
 /** Predictions that become one piece of text. */
 const ROWS_AT_ONCE = 8192;
@@ -22,8 +22,9 @@ export async function predict(modelFile: string, file: string, options: PredictV
   const model = await Model.load(modelFile);
   try {
     if (options.clip) needLabelRange(model, modelFile);
-    const data = await scoringData(model, file, io);
-    const scores = model.predict(data, { link: options.link ?? "identity", clip: options.clip === true });
+    const data = await scoringData(model, file, options, io);
+    const { link = "identity", clip = false, samplePairs = 1 } = options;
+    const scores = model.predict(data, { link, clip, samplePairs });
     if (output === undefined) {
       for (const text of lines(scores)) {
         if (io.out.closed) break;
@@ -33,6 +34,8 @@ export async function predict(modelFile: string, file: string, options: PredictV
       await writeFileAtomic(output, Buffer.concat([...lines(scores)].map((text) => Buffer.from(text))));
     }
     return EXIT.done;
+  } catch (error) {
+    throw namingFlag(error);
   } finally {
     model.dispose();
   }

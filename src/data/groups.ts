@@ -52,10 +52,13 @@ export class Grouping {
 /**
  * Groups the rows of one data set.
  *
- * @param slots positions in a row, from 0
- * @throws IfmError IFM_DATA when a row is too short to have one of them
+ * @param slots positions in a row, from 0; at least one
+ * @throws IfmError IFM_DATA when a row is too short to have one of them; IFM_USAGE when they are no positions
  */
 export function groupRows(data: Dataset, slots: readonly number[]): Groups {
+  if (slots.length === 0 || !slots.every((slot) => Number.isInteger(slot) && slot >= 0)) {
+    throw new IfmError("IFM_USAGE", `slots: expected whole numbers >= 0, at least one, got [${slots.join(", ")}]`);
+  }
   const grouping = new Grouping(slots);
   const of = grouping.of(data);
   return { count: grouping.count, of };

@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { kernelModule, readModelFile, writeModelFile } from "#runtime";
-import type { ModelConfig } from "../config.js";
+import { type ModelConfig, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
-import { evaluate, type LabelRange } from "../train/metrics.js";
+import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
 import { Session } from "../wasm/session.js";
 import { decodeModel, encodeModel } from "./format.js";
@@ -19,6 +19,11 @@ export interface PredictOptions {
   link?: "identity" | "sigmoid";
   /** Clip ŷ to the label range of the training rows. */
   clip?: boolean;
+  /**
+   * Share of the pairs that is looked at, those with the largest ‖F_p‖ (IFM, DeepIFM): faster, but another score.
+   * 1 = all (default).
+   */
+  samplePairs?: number;
 }
 
 /**
@@ -98,12 +103,14 @@ export class Model {
   /**
    * Scores of the rows, f32[rows], in row order. Features that the model does not know contribute nothing.
    *
-   * @throws IfmError IFM_DATA when a row has another number of slots than the model needs
+   * @throws IfmError IFM_DATA when a row has another number of slots than the model needs; IFM_USAGE when the model does
+   * not sample pairs
    */
-  predict(data: Dataset, { link = "identity", clip = false }: PredictOptions = {}): Float32Array {
+  predict(data: Dataset, { link = "identity", clip = false, samplePairs = 1 }: PredictOptions = {}): Float32Array {
     const out = new Float32Array(data.rows);
     const session = this.#sessionFor(data);
-    for (const { first, scores } of session.scoreBlocks(data)) out.set(scores, first);
+    this.#checkSampling(samplePairs);
+    for (const { first, scores } of session.scoreBlocks(data, samplePairs)) out.set(scores, first);
     if (clip) {
       const { labelMin, labelMax } = this.record;
       if (labelMin === undefined || labelMax === undefined) {
@@ -117,12 +124,13 @@ export class Model {
 
   /**
    * Metrics on labelled rows. Predictions are clipped to the label range of the training rows or, when the file does not
-   * say which that was, of the rows at hand.
+   * say which that was, of the rows at hand. Throws what `predict` throws.
    */
-  evaluate(data: Dataset): Metrics {
+  evaluate(data: Dataset, options: EvaluateOptions = {}): Metrics {
     const { labelMin = data.labelMin, labelMax = data.labelMax } = this.record;
     const range: LabelRange = { labelMin, labelMax };
-    return evaluate(this.#sessionFor(data), data, range);
+    this.#checkSampling(options.samplePairs ?? 1);
+    return evaluate(this.#sessionFor(data), data, range, options);
   }
 
   /** How many slots of the rows have a feature that the model does not know. */
@@ -142,6 +150,11 @@ export class Model {
   #alive(): Session {
     if (!this.#session) throw new IfmError("IFM_USAGE", "model: used after dispose()");
     return this.#session;
+  }
+
+  /** The rules are those of training; the loss plays no part in them. */
+  #checkSampling(samplePairs: number): void {
+    validateTrainConfig({ samplePairs }, this.config.model, "squared");
   }
 
   #sessionFor(data: Dataset): Session {

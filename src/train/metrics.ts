@@ -75,21 +75,24 @@ export function monitored(metrics: Metrics, loss: Loss): number {
   return loss === "logistic" ? (metrics.logloss ?? metrics.rmse) : metrics.rmse;
 }
 
-/**
- * Scores a data set and says how good the scores are; with groups, also within them.
- *
- * @param samplePairs share of the pairs that is looked at, see `Session.scoreBlocks`
- */
+export interface EvaluateOptions {
+  /** Share of the pairs that is looked at, those with the largest ‖F_p‖ (IFM, DeepIFM); 1 = all. */
+  samplePairs?: number;
+  /** Gets the scores of the rows, f32[rows]. */
+  scores?: Float32Array;
+}
+
+/** Scores a data set and says how good the scores are; with groups, also within them. */
 export function evaluate(
   session: Session,
   data: Dataset,
   range: LabelRange,
+  { samplePairs, scores: out }: EvaluateOptions = {},
   groups?: Groups,
-  samplePairs?: number,
 ): Metrics {
   const cuts = cutsFor(session.config, range);
   const roc = hasTwoLabels(data, range) ? new RocScores(data, cuts.middle) : undefined;
-  const all = groups && new Float32Array(data.rows);
+  const all = out ?? (groups && new Float32Array(data.rows));
   session.takeSums();
   for (const { first, scores } of session.scoreBlocks(data, samplePairs)) {
     session.addMetrics(cuts);

@@ -150,7 +150,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     this.#iterated = true;
     const session = this.#alive();
     const { data, signal } = this.#options;
-    const { epochs, earlyStop } = this.#train;
+    const { epochs, earlyStop, samplePairs, sampleAfter } = this.#train;
     const stopping = new EarlyStopping(earlyStop);
     // What is left when training diverges before the end of the first epoch.
     this.#keep();
@@ -172,9 +172,13 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       }
       epoch++;
       seconds += result.seconds;
-      const train = this.#options.evaluateTrain ? await this.#evaluate(data.train, epoch) : result.metrics;
-      const validation = data.validation && (await this.#evaluate(data.validation, epoch));
-      const test = data.test && (await this.#evaluate(data.test, epoch));
+      // A model that has learnt with some of the pairs is measured with as many, those of the largest fields' vectors:
+      // IFM on Frappe at a ratio of 0.5 has a validation RMSE of 0.357 with them, 0.540 with all.
+      const ratio = pass.steps > sampleAfter ? samplePairs : 1;
+      const measure = (set: Dataset) => this.#evaluate(set, epoch, ratio);
+      const train = this.#options.evaluateTrain ? await measure(data.train) : result.metrics;
+      const validation = data.validation && (await measure(data.validation));
+      const test = data.test && (await measure(data.test));
       const watched = monitored(validation ?? train, session.config.loss);
       if (!Number.isFinite(watched) || !session.isFinite()) throw this.#diverged(epoch, "the weights");
       const improved = stopping.update(epoch, watched);
@@ -236,7 +240,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     else this.#snapshot = weights.slice();
   }
 
-  async #evaluate(set: Dataset, epoch: number): Promise<Metrics> {
+  async #evaluate(set: Dataset, epoch: number, samplePairs: number): Promise<Metrics> {
     await breathe();
     const { onProgress } = this.#options;
     onProgress?.({
@@ -248,7 +252,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       rowsPerSecond: 0,
     });
     const { data, groups } = this.#evaluated.get(set)!;
-    return evaluate(this.#alive(), data, this.#range, groups);
+    return evaluate(this.#alive(), data, this.#range, { samplePairs }, groups);
   }
 
   #diverged(epoch: number, what: string): IfmError {
@@ -283,7 +287,8 @@ class Pass {
   readonly rows: number;
   readonly #roc: RocScores | undefined;
   readonly #labels: Float32Array;
-  #step = 0;
+  /** Batches so far. */
+  steps = 0;
   /** When the event loop last had its turn; epochs may be shorter than a breath. */
   #breath = performance.now();
   /** β₁^t and β₂^t, by multiplication: Math.pow may differ between engines. */
@@ -334,7 +339,7 @@ class Pass {
       const batchLoss = session.trainBatch({
         first,
         count,
-        step: this.#step++,
+        step: this.steps++,
         dyScale: reduction === "mean" ? unit / count : 1,
         correction1: 1 / (1 - this.#beta1),
         correction2: 1 / (1 - this.#beta2),

@@ -1,4 +1,3 @@
-import { instantiateSync } from "@assemblyscript/loader";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 
@@ -30,13 +29,18 @@ export interface Kernels {
 /** First address that is handed out; the module's own constants lie below. */
 export const HEAP_BASE = 16384;
 
+/** What the debug build calls; the shipped one has no assertions. */
+function abort(_message: number, _file: number, line: number, column: number): never {
+  throw new IfmError("IFM_WASM", `kernels: an assertion failed at line ${line}, column ${column}`);
+}
+
 /**
  * Instantiates the kernels over a memory of our own.
  *
  * @throws IfmError IFM_WASM when the module is of another version than this code
  */
 export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  const { exports } = instantiateSync(module, { env: { memory } });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, abort } });
   const kernels = exports as unknown as Kernels;
   const found = typeof kernels.abiVersion === "function" ? kernels.abiVersion() : "none";
   if (found !== ABI_VERSION || kernels.descBytes() !== DESC_BYTES || kernels.heapBase() > HEAP_BASE) {

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "vitest";
 import type { TrainOptions } from "../../src/train/trainer.js";
-import { allPairs, batchGradient, fieldForward, type Pair, type RefModel, type RefRow } from "../reference/index.js";
-import { assertClose, nearly } from "../support/compare.js";
+import {
+  allPairs,
+  batchGradient,
+  fieldForward,
+  type Pair,
+  type RefModel,
+  type RefRow,
+  rmse,
+} from "../reference/index.js";
+import { assertClose, assertSameBits, nearly } from "../support/compare.js";
 import { BUILDS } from "../support/memory.js";
 import {
   assertTensors,
@@ -12,6 +20,7 @@ import {
   rowsOf,
   TestSession,
 } from "../support/session.js";
+import { toModel } from "../support/train.js";
 
 /** The pairs that the last batch looked at, from the kernels' list. */
 function activePairs({ session, desc }: TestSession): Pair[] {
@@ -75,14 +84,10 @@ describe.each(BUILDS)("$build: sampling of pairs", ({ module }) => {
 
     test("prediction with a share of the pairs: those of the largest ‖F_p‖, whatever the step", () => {
       const session = new TestSession(module, model, rows, { optimizer: "sgd", lr: 1e-9, samplePairs: 0.3 });
-      const norm = ([s, t]: Pair) => fieldForward(model, s, t).reduce((sum, x) => sum + x * x, 0);
-      const largest = [...allPairs(6)].sort((a, b) => norm(b) - norm(a)).slice(0, 6);
       for (let step = 0; step < 3; step++) {
         session.trainBatch();
         for (const _ of session.session.scoreBlocks(datasetOf(rows), 0.4));
-        expect(activePairs(session)).toEqual(
-          allPairs(6).filter((pair) => largest.some((p) => p.join() === pair.join())),
-        );
+        expect(activePairs(session)).toEqual(largestPairs(model, 6));
         session.session.beginTraining();
       }
     });
@@ -120,6 +125,76 @@ describe.each(BUILDS)("$build: sampling of pairs", ({ module }) => {
     }
   });
 });
+
+describe.each(cases)("Model, $name", ({ model, rows }) => {
+  test.each([
+    [0.01, 1],
+    [0.2, 3],
+    [0.5, 7],
+    [0.99, 14],
+  ])("samplePairs %d: the twin's scores of the %i pairs with the largest ‖F_p‖", async (samplePairs, S) => {
+    const program = await toModel(model);
+    const pairs = largestPairs(model, S);
+    const { loss } = model.config;
+    const twin = batchGradient(model, rows, { loss, reduction: "sum", rowOptions: rows.map(() => ({ pairs })) });
+    const data = datasetOf(rows);
+    const scores = program.predict(data, { samplePairs });
+    assertClose("scores", scores, nearly(twin.scores), 1e-5);
+    assertSameBits("scores of a second call", program.predict(data, { samplePairs }), scores);
+    // The record does not tell the training labels: clipped to those of the rows.
+    expect(program.evaluate(data, { samplePairs }).rmse).toBeCloseTo(
+      rmse(
+        rows.map(({ label }) => label),
+        [...scores],
+        { min: -1, max: 1 },
+      ),
+      12,
+    );
+  });
+
+  test("samplePairs 1 is all pairs, to the bit, also after fewer", async () => {
+    const program = await toModel(model);
+    const data = datasetOf(rows);
+    const all = program.predict(data);
+    const metrics = program.evaluate(data);
+    expect(program.predict(data, { samplePairs: 0.5 })).not.toEqual(all);
+    assertSameBits("scores", program.predict(data, { samplePairs: 1 }), all);
+    expect(program.evaluate(data, { samplePairs: 0.5 })).not.toEqual(metrics);
+    expect(program.evaluate(data, { samplePairs: 1 })).toEqual(metrics);
+    assertSameBits("scores", program.predict(data), all);
+  });
+
+  test.each([0, 1.5, Number.NaN])("refuses samplePairs %d", async (samplePairs) => {
+    const program = await toModel(model);
+    const data = datasetOf(rows);
+    for (const call of [() => program.predict(data, { samplePairs }), () => program.evaluate(data, { samplePairs })]) {
+      expect(call).toThrow(
+        expect.objectContaining({
+          code: "IFM_USAGE",
+          message: expect.stringContaining("samplePairs: expected a number > 0 and <= 1"),
+        }),
+      );
+    }
+  });
+});
+
+test.each(["fm", "afm", "inn"] as const)("%s has no pairs to choose from", async (kind) => {
+  const config = configOf({ model: kind, hidden: [4] }, 3);
+  const program = await toModel(modelOf(config, 1));
+  const data = datasetOf(rowsOf(config, 5, 2, { upTo: 3 }));
+  const refusal = { code: "IFM_USAGE", message: `samplePairs: ifm and deepifm sample, ${kind} does not` };
+  expect(() => program.predict(data, { samplePairs: 0.5 })).toThrow(expect.objectContaining(refusal));
+  expect(() => program.evaluate(data, { samplePairs: 0.5 })).toThrow(expect.objectContaining(refusal));
+  expect(program.predict(data, { samplePairs: 1 })).toEqual(program.predict(data));
+});
+
+/** The S pairs with the largest ‖F_p‖, in the order of the pairs. */
+function largestPairs(model: RefModel, S: number): Pair[] {
+  const norm = ([s, t]: Pair) => fieldForward(model, s, t).reduce((sum, x) => sum + x * x, 0);
+  const all = allPairs(model.config.fieldOfSlot.length);
+  const largest = new Set(all.toSorted((a, b) => norm(b) - norm(a)).slice(0, S));
+  return all.filter((pair) => largest.has(pair));
+}
 
 function gradientOf(model: RefModel, rows: RefRow[], { train }: TestSession, pairs: Pair[]) {
   const { loss } = model.config;

@@ -104,6 +104,7 @@ import {
   readLibfm,
   type TrainOptions,
 } from "ifm-wasm";
+import { calibration, groupRows, type RankingMetrics, rankingMetrics } from "ifm-wasm/metrics";
 
 const train: Dataset = await readLibfm("1 0:1 1:0.5\\n-1 0:1\\n");
 const shape: Partial<ModelConfig> = { model: "fm", factors: 8 };
@@ -120,6 +121,8 @@ const model: Model = trainer.model();
 const scores: Float32Array = model.predict(await loadDataset("rows.libfm"), { link: "sigmoid" });
 const metrics: Metrics = model.evaluate(train);
 console.log(scores, metrics.rows, new IfmError("IFM_USAGE", "no").code);
+const ranking: RankingMetrics = rankingMetrics(scores, train.labels, groupRows(train, [0]), { k: 5, ...model.record });
+console.log(ranking.gauc, calibration(scores, train.labels, { bins: 5 }).ece);
 // @ts-expect-error no such model
 await createTrainer({ model: { model: "ffm" }, data: { train } });
 `;

@@ -1,3 +1,4 @@
+import { instantiateSync } from "@assemblyscript/loader";
 import { readModule } from "./memory.js";
 
 type Address = number;
@@ -132,9 +133,7 @@ let module: WebAssembly.Module | undefined;
 export function instantiateTestKernels(): { kernels: TestKernels; memory: WebAssembly.Memory } {
   module ??= readModule("build/kernels.wasm");
   const memory = new WebAssembly.Memory({ initial: PAGES, maximum: 65536 });
-  const abort = (): never => {
-    throw new Error("a kernel's assertion failed");
-  };
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, abort } });
+  // The loader's abort names the assertion with its file and line.
+  const { exports } = instantiateSync(module, { env: { memory } });
   return { kernels: exports as unknown as TestKernels, memory };
 }

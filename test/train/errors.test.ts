@@ -73,7 +73,7 @@ describe("options", () => {
     [{ activation: "gelu" }, 'activation: expected one of relu, tanh, sigmoid, identity, got "gelu"'],
     [{ temperature: 0 }, "temperature: expected a number > 0, got 0"],
     [{ temperatureOn: "weights" }, 'temperatureOn: expected one of logits, projection, got "weights"'],
-    [{ loss: "hinge" }, 'loss: expected one of squared, logistic, got "hinge"'],
+    [{ loss: "hinge" }, 'loss: expected one of squared, logistic, bpr, got "hinge"'],
     [{ fieldOfSlot: [0, 1, -1] }, "fieldOfSlot[2]: expected a whole number from 0 to 1023, got -1"],
     [{ fields: 2 }, "fields: expected a whole number from 3 to 1024, got 2"],
     [{ excludeSameField: 1 }, "excludeSameField: expected true or false, got 1"],
