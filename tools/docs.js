@@ -10,6 +10,7 @@
 //   <!-- output: node -->            what the `js` block before it prints
 //   … | from "A" to "B" -->          of it only the lines from the first that begins with A up to the next that begins
 //                                    with B; several such parts are joined by a line […]
+//   <!-- table: NAME -->             in front of a table: it is made of src/cli/authors.ts
 //
 // `js` blocks are run whether or not their output is shown. A document's commands run one after the other in a folder
 // of their own, which holds a copy of the package. Times and speeds differ from run to run and are not compared.
@@ -20,10 +21,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { rolldown } from "rolldown";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const PACKAGE = ["bin", "dist", "wasm", "sample", "package.json"];
 const BLOCK = /((?:<!-- (file|output): (.*?) -->\n)?^(```+)(\w*)\n)([\s\S]*?)^\4$/gm;
+const TABLE = /(<!-- table: (\w+) -->\n)((?:\|.*\n)+)/g;
 const CUT = "[…]";
 
 /** The same text where nothing but the clock has changed. */
@@ -94,13 +97,65 @@ function renew(text) {
   }
 }
 
+/** A Markdown table with columns of even width. */
+function table(rows) {
+  const cells = rows.map((row) => row.map((text) => text.replaceAll("|", "\\|")));
+  const widths = cells[0].map((_, column) => Math.max(...cells.map((row) => row[column].length)));
+  const line = (row) => `| ${row.map((text, column) => text.padEnd(widths[column])).join(" | ")} |\n`;
+  return [line(cells[0]), line(widths.map((width) => "-".repeat(width))), ...cells.slice(1).map(line)].join("");
+}
+
+/** The tables of the authors' flags by name, from their one source. */
+async function authorsTables() {
+  const build = await rolldown({ input: join(ROOT, "src/cli/authors.ts"), platform: "node" });
+  const { output } = await build.generate({ format: "esm" });
+  await build.close();
+  const source = `data:text/javascript,${encodeURIComponent(output[0].code)}`;
+  const { AUTHORS_TABLE, compatDefaults } = await import(source);
+
+  const asCode = (text) => text.replace(/--[a-z][\w-]*/g, "`$&`");
+  // Those of DeepIFM alone first.
+  const keysOfDeepIfm = AUTHORS_TABLE.filter(({ of }) => of.endsWith("model_params")).sort(
+    (a, b) => a.of.length - b.of.length,
+  );
+  const scriptsOf = ({ of }) => of.replace(" model_params", "").replaceAll(" ", ", ");
+  const ofScripts = AUTHORS_TABLE.filter(({ of }) => of !== "model_params");
+
+  const kinds = ["fm", "afm", "ifm", "inn", "deepifm"];
+  const defaults = kinds.map((kind) => compatDefaults(kind));
+  const keys = new Set([compatDefaults("ifm"), ...defaults].flatMap((values) => Object.keys(values)));
+  const flagOf = (key) => `\`--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}\``;
+  const said = (value) => (value === undefined ? "" : value === true ? "yes" : String(value));
+  return {
+    scripts: table([
+      ["flag", "of", "here"],
+      ...ofScripts.map((flag) => [`\`${flag.theirs}\``, scriptsOf(flag), asCode(flag.ours)]),
+    ]),
+    keys: table([["flag", "here"], ...keysOfDeepIfm.map(({ theirs, ours }) => [`\`${theirs}\``, asCode(ours)])]),
+    compat: table([
+      ["", ...kinds.map((kind) => `\`${kind}\``)],
+      ...Array.from(keys, (key) => [flagOf(key), ...defaults.map((values) => said(values[key]))]),
+    ]),
+  };
+}
+
+/** The document with the tables of now. */
+async function renewTables(text) {
+  if (text.search(TABLE) === -1) return text;
+  const tables = await authorsTables();
+  return text.replace(TABLE, (_, marker, name) => {
+    if (!Object.hasOwn(tables, name)) throw new Error(`unknown table: ${name}`);
+    return marker + tables[name];
+  });
+}
+
 const { values, positionals } = parseArgs({ options: { check: { type: "boolean" } }, allowPositionals: true });
 const documents = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
 const all = ["README.md", ...documents.map((name) => `docs/${name}`)];
 for (const name of positionals.length > 0 ? positionals : all) {
   const path = join(ROOT, name);
   const before = readFileSync(path, "utf8");
-  const after = renew(before);
+  const after = renew(await renewTables(before));
   if (after === before) continue;
   if (values.check) {
     const [was, is] = [before.split("\n"), after.split("\n")];

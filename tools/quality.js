@@ -93,7 +93,9 @@ function filesOf(data) {
   return (part) => join(dir, `${data}.${part}.libfm${data === "adult" ? "" : ".gz"}`);
 }
 
-const modelFile = (data, title) => `${data}-${title.toLowerCase().replaceAll(/[^a-z]+/g, "-")}.safetensors`;
+function modelFile(data, title) {
+  return `${data}-${title.toLowerCase().replaceAll(/[^a-z]+/g, "-")}.safetensors`;
+}
 
 /** One run of the command line, and what it said of its best epoch. */
 function run({ data, title, init, flags }) {

@@ -9,6 +9,8 @@ import { inspect } from "./inspect.js";
 import type { Io } from "./io.js";
 import {
   describeOption,
+  EVALUATE_OPTIONS,
+  type EvaluateValues,
   type Group,
   JSON_OPTION,
   type JsonValues,
@@ -21,6 +23,8 @@ import {
 import { parseValue } from "./parse.js";
 import { predict } from "./predict.js";
 import { train } from "./train.js";
+import { tune } from "./tune.js";
+import { TUNE_OPTIONS, type TuneValues } from "./tune-options.js";
 
 // Commander wraps descriptions; what is added after its help is laid out here, for 80 columns.
 
@@ -50,7 +54,8 @@ With --init of the same kind of model, what shapes the model comes from that
 file unless the command says otherwise. Regularisation, clipping and sampling
 are off unless asked for.
 
-The flags of the authors' scripts work too, in their spelling:
+The flags of the authors' scripts work too, in their spelling; --compat authors
+sets what is not said as they do (docs/MIGRATION.md):
 ${authorsHelp()}
 
 Examples:
@@ -62,21 +67,46 @@ Examples:
     --batch_size 4096 --hidden_factor [8,256] --keep [1.0,0.9] --temp 10 \\
     --lr 0.1 --lamda_attention1 0.01`;
 
+const TUNE_HELP = `
+Other options of train can be given, too: all trials then have them. What is
+tried is drawn by the seed. All trials are trained for a few epochs, the best of
+them for more, the best of these for more still (successive halving). The
+command that trains the best one again is printed on stdout. The same command
+goes on with a search that was interrupted.
+
+The file of --space has lists of values, and ranges, by option:
+  {
+    "lr": { "min": 0.005, "max": 0.2, "scale": "log" },
+    "factors": { "min": 8, "max": 64, "step": 8 },
+    "keep": [[1, 1], [1, 0.9], [1, 0.8]]
+  }
+
+Examples:
+  ifm-wasm tune                     on the bundled sample
+  ifm-wasm tune rows.libfm --validation more.libfm --output best.safetensors
+  ifm-wasm tune rows.libfm --validation more.libfm --optimizer adam --trials 81
+  ifm-wasm tune --model fm --print-space > space.json`;
+
 const PREDICT_HELP = `
 ${DATA_HELP} Labels are there, but not used.
 
 Examples:
   ifm-wasm predict ifm.safetensors rows.libfm | head
   ifm-wasm predict ifm.safetensors rows.libfm.gz --link sigmoid --output p.txt
+  ifm-wasm predict ifm.safetensors rows.libfm --sample-pairs 0.5
   zcat rows.libfm.gz | ifm-wasm predict ifm.safetensors -`;
 
 const EVALUATE_HELP = `
 ${DATA_HELP} Printed are rows, rmse, mae and, for two-valued labels,
-logloss, auc, accuracy and f1.
+logloss, auc, accuracy and f1; of a model of logistic loss also ece, the
+expected calibration error. --group-by adds ndcg, recall, hit rate, mrr and
+gauc, the auc within the groups.
 
 Examples:
   ifm-wasm evaluate ifm.safetensors test.libfm
-  ifm-wasm evaluate ifm.safetensors test.libfm --json | jq .rmse`;
+  ifm-wasm evaluate ifm.safetensors test.libfm --json | jq .rmse
+  ifm-wasm evaluate ifm.safetensors test.libfm --group-by 0 --top-k 5
+  ifm-wasm evaluate click.safetensors test.libfm --calibration --bins 20`;
 
 const INSPECT_HELP = `
 Examples:
@@ -133,6 +163,10 @@ function buildProgram(io: Io, done: (exitCode: number) => void): Command {
     .argument("[FILE]", "training rows")
     .action(async (file: string | undefined, options: TrainValues) => done(await train(file, options, io)));
 
+  addCommand(program, "tune", "search for options that train a better model", TUNE_OPTIONS, TUNE_HELP)
+    .argument("[FILE]", "training rows")
+    .action(async (file: string | undefined, options: TuneValues) => done(await tune(file, options, io)));
+
   addCommand(program, "predict", "print one prediction per row", PREDICT_OPTIONS, PREDICT_HELP)
     .argument("<MODEL>", "model file")
     .argument("<FILE>", "rows to predict")
@@ -140,10 +174,12 @@ function buildProgram(io: Io, done: (exitCode: number) => void): Command {
       done(await predict(model, file, options, io)),
     );
 
-  addCommand(program, "evaluate", "print the metrics of a model on rows with labels", JSON_OPTION, EVALUATE_HELP)
+  addCommand(program, "evaluate", "print the metrics of a model on rows with labels", EVALUATE_OPTIONS, EVALUATE_HELP)
     .argument("<MODEL>", "model file")
     .argument("<FILE>", "rows with labels")
-    .action(async (model: string, file: string, options: JsonValues) => done(await evaluate(model, file, options, io)));
+    .action(async (model: string, file: string, options: EvaluateValues) =>
+      done(await evaluate(model, file, options, io)),
+    );
 
   addCommand(program, "inspect", "print what a model file holds", JSON_OPTION, INSPECT_HELP)
     .argument("<MODEL>", "model file")
@@ -177,6 +213,10 @@ function addCommand(
     const { parser } = spec;
     if (parser !== undefined) option.argParser((text) => parseValue(option.long ?? spec.flags, parser, text));
     command.addOption(option);
+    // What a mode such as --compat turns on can be turned off.
+    if (parser === undefined && !option.negate) {
+      command.addOption(new Option(spec.flags.replace("--", "--no-")).hideHelp());
+    }
   }
   return command;
 }

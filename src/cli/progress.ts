@@ -5,6 +5,12 @@ import type { Stream } from "./io.js";
 
 const BAR_COLUMNS = 24;
 
+/** What stands before and after a bar. */
+export interface BarText {
+  label: string;
+  rate: string;
+}
+
 /** A line that shows how far the running epoch is: rows, rows per second and the time until training ends at most. */
 export class ProgressBar {
   readonly #bar: cliProgress.SingleBar;
@@ -26,22 +32,21 @@ export class ProgressBar {
     });
   }
 
-  show(progress: Progress): void {
-    const { phase, epoch, epochs, rows, totalRows, rowsPerSecond } = progress;
+  /** @param text what stands before and after the bar of an epoch */
+  show(progress: Progress, text: BarText = epochText(progress)): void {
+    const { phase, epoch, rows, totalRows } = progress;
     if (phase === "evaluate") {
       // Evaluation is short and tells no rows; the bar of the epoch stays.
       this.#bar.update({ rate: "  evaluating" });
       return;
     }
-    const label = `epoch ${epoch}/${epochs}`;
-    const rate = `  ${count(rowsPerSecond)} rows/s  ETA ${duration(secondsLeft(progress))}`;
     if (this.#epoch === epoch) {
-      this.#bar.update(rows, { label, rate });
+      this.#bar.update(rows, text);
       return;
     }
     this.hide();
     this.#epoch = epoch;
-    this.#bar.start(totalRows, rows, { label, rate });
+    this.#bar.start(totalRows, rows, text);
   }
 
   hide(): void {
@@ -49,6 +54,12 @@ export class ProgressBar {
     this.#bar.stop();
     this.#epoch = undefined;
   }
+}
+
+function epochText(progress: Progress): BarText {
+  const { epoch, epochs, rowsPerSecond } = progress;
+  const left = duration(secondsLeft(progress));
+  return { label: `epoch ${epoch}/${epochs}`, rate: `  ${count(rowsPerSecond)} rows/s  ETA ${left}` };
 }
 
 /** Time until the last epoch is trained; early stopping and evaluation are not foreseen. */
