@@ -1,5 +1,6 @@
 import { Model } from "../model/model.js";
 import type { TrainingRecord } from "../model/record.js";
+import type { InitReport } from "../train/types.js";
 import { outputColors } from "./colors.js";
 import { EXIT } from "./exit.js";
 import { bytes, columns, count, metric, plain } from "./format.js";
@@ -48,11 +49,12 @@ function describeModel(model: Model, bold: (text: string) => string): string {
     ]),
     ["total", "", count(all.parameters), bytes(all.bytes)],
   ];
-  const { train, metrics, ...facts } = record;
+  const { train, metrics, init, ...facts } = record;
   const sections: [title: string, lines: string[]][] = [
     ["Config", columns(flatten(config))],
     ["Tensors", columns(tensorTable, [1, 2, 3])],
     ["Trained", columns(flatten(facts))],
+    ["Started from", init === undefined ? [] : describeInit(init)],
     ["Settings", columns(flatten(train ?? {}))],
     ["Metrics", metricsTable(metrics ?? {})],
   ];
@@ -63,9 +65,20 @@ function describeModel(model: Model, bold: (text: string) => string): string {
   return `${heading}\n\n${parts.join("\n")}`;
 }
 
+/** What became of the tensors of the initial model, a tensor a line. */
+function describeInit({ model, taken, left, fresh }: InitReport): string[] {
+  return columns([
+    ...taken.map((name) => [name, `taken from the initial ${model}`]),
+    ...left.map(({ name, reason }) => [name, `not taken from the initial ${model}: ${reason}`]),
+    ...fresh
+      .filter((name) => left.every((other) => other.name !== name))
+      .map((name) => [name, `from the seed, as the initial ${model} has none`]),
+  ]);
+}
+
 /** Metrics as columns, the sets of rows as lines. */
 function metricsTable(sets: NonNullable<TrainingRecord["metrics"]>): string[] {
-  const names = ["rmse", "mae", "logloss", "auc", "accuracy", "f1"] as const;
+  const names = ["rmse", "mae", "logloss", "auc", "accuracy", "f1", "gauc"] as const;
   const shown = names.filter((name) => Object.values(sets).some((metrics) => metrics[name] !== undefined));
   if (shown.length === 0) return [];
   const lines = Object.entries(sets).map(([set, metrics]) => [set, ...shown.map((name) => metric(metrics[name]))]);

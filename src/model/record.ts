@@ -1,5 +1,5 @@
 import type { TrainConfig } from "../config.js";
-import type { Metrics } from "../train/types.js";
+import type { InitReport, Metrics } from "../train/types.js";
 
 /** How a model came to be. Part of the model file; nothing in it depends on the clock. */
 export interface TrainingRecord {
@@ -10,6 +10,8 @@ export interface TrainingRecord {
   labelMin?: number;
   labelMax?: number;
   rows?: number;
+  /** Which tensors it started with, when it was not all from the seed. */
+  init?: InitReport;
   bestEpoch?: number;
   train?: TrainConfig;
   metrics?: { train?: Metrics; validation?: Metrics; test?: Metrics };

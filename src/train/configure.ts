@@ -77,7 +77,7 @@ export function checkLabels(config: ModelConfig, data: Dataset, low: number): vo
  * Copies the tensors of an initial model that fit. A table may be shorter than the new one: the rows it has are taken.
  */
 export function takeTensors(session: Session, init: Model): InitReport {
-  const report: InitReport = { taken: [], left: [] };
+  const report: InitReport = { model: init.config.model, taken: [], left: [], fresh: [] };
   const own = new Map(session.layout.tensors.map((spec) => [spec.name, spec]));
   for (const theirs of layoutOf(init.config).tensors) {
     const spec = own.get(theirs.name);
@@ -93,5 +93,6 @@ export function takeTensors(session: Session, init: Model): InitReport {
     session.write(spec, init.tensor(spec.name));
     report.taken.push(spec.name);
   }
+  report.fresh = [...own.keys()].filter((name) => !report.taken.includes(name));
   return report;
 }

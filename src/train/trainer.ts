@@ -119,6 +119,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       seed: this.#train.seed,
       ...this.#range,
       rows: data.train.rows,
+      ...(initReport ? { init: initReport } : {}),
       bestEpoch: 0,
       train: this.#train,
     };

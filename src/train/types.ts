@@ -1,4 +1,4 @@
-import type { ModelConfig, TrainConfig } from "../config.js";
+import type { ModelConfig, ModelKind, TrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
 
 /** Metrics of one data set. The last four are there for two-valued labels only. */
@@ -21,10 +21,15 @@ export interface Metrics {
   gauc?: number;
 }
 
-/** Which tensors of an initial model were taken, and why the others were not. */
+/** What became of the tensors of an initial model. */
 export interface InitReport {
+  /** What kind of model it is. */
+  model: ModelKind;
   taken: string[];
+  /** Those that were not, and why. */
   left: { name: string; reason: string }[];
+  /** Tensors that it does not give: they start from the seed. */
+  fresh: string[];
 }
 
 export interface StartEvent {

@@ -336,6 +336,9 @@ describe("train", () => {
       factors: 3,
       init: { taken: expect.arrayContaining(["bias", "feature_bias", "feature_embeddings"]), left: [] },
     });
+    const { stdout } = await run(["inspect", "ifm.safetensors"], inFolder);
+    expect(stdout).toMatch(/^Started from\n {2}bias +taken from the initial fm$/m);
+    expect(stdout).toMatch(/^ {2}attention_W +from the seed, as the initial fm has none$/m);
     const frozen = readTensors(at("ifm.safetensors")).get("feature_embeddings");
     expect(frozen).toEqual(readTensors(at("fm.safetensors")).get("feature_embeddings"));
   });

@@ -22,7 +22,12 @@ function startEvent(loss: Loss = "squared"): StartEvent {
     parameters: 3338,
     memoryBytes: 3_407_872,
     unknownFeatures: { train: 0, validation: 12, test: 0 },
-    init: { taken: ["bias"], left: [{ name: "factor", reason: "shape [6,8] there, [16,8] here" }] },
+    init: {
+      model: "ifm",
+      taken: ["bias"],
+      left: [{ name: "factor", reason: "shape [6,8] there, [16,8] here" }],
+      fresh: ["factor"],
+    },
   };
 }
 

@@ -35,7 +35,14 @@ describe("a model of another kind", () => {
       attentionFactors: 5,
       fields: 3,
     });
-    expect(trainer.start.init).toEqual({ taken: ["bias", "feature_bias", "feature_embeddings"], left: [] });
+    const report = {
+      model: "fm",
+      taken: ["bias", "feature_bias", "feature_embeddings"],
+      left: [],
+      fresh: ["attention_W", "attention_b", "attention_p", "interaction", "factor"],
+    };
+    expect(trainer.start.init).toEqual(report);
+    expect(trainer.model().record.init).toEqual(report);
     using fresh = await createTrainer({ model: { model: "ifm", factors: 6, attentionFactors: 5 }, data });
     const [started, own] = [weights(trainer.model()), weights(fresh.model())];
     for (const [name, values] of Object.entries(started)) {
@@ -54,13 +61,15 @@ describe("a model of another kind", () => {
         name,
         reason: "fm has no such tensor",
       })),
+      model: "ifm",
+      fresh: [],
     });
   });
 
   test("other factors than its own: what does not fit is reported with both shapes", async () => {
     const init = await toModel(fm);
     using trainer = await createTrainer({ model: { model: "ifm", factors: 4 }, data, init });
-    expect(trainer.start.init).toEqual({
+    expect(trainer.start.init).toMatchObject({
       taken: ["bias", "feature_bias"],
       left: [{ name: "feature_embeddings", reason: "shape [18,6] there, [18,4] here" }],
     });
@@ -85,7 +94,8 @@ describe("a model of another kind", () => {
 
   test("fewer features than it has: the tables are left", async () => {
     using trainer = await createTrainer({ model: { model: "fm", features: 17 }, data, init: await toModel(fm) });
-    expect(trainer.start.init).toEqual({
+    expect(trainer.start.init).toMatchObject({
+      fresh: ["feature_bias", "feature_embeddings"],
       taken: ["bias"],
       left: [
         { name: "feature_bias", reason: "shape [18] there, [17] here" },
