@@ -151,6 +151,69 @@ function attentionPooling({ tensors, config }: RefModel, { slots }: RefRow): num
   return e.reduce((sum, ep, p) => sum + (logits[p]! / total) * ep.reduce((s, x) => s + x, 0), linear);
 }
 
+describe.each(BUILDS)("$build: laws between models", ({ module }) => {
+  const SLOTS = 5;
+  const P = allPairs(SLOTS).length;
+  const of = (part: Partial<RefModel["config"]> & Pick<RefModel["config"], "model">) =>
+    configOf({ factors: 6, attentionFactors: 5, fieldFactors: 2, features: 30, activation: "tanh", ...part }, SLOTS);
+  const ifm = modelOf(of({ model: "ifm" }), 1);
+  const rows = rowsOf(ifm.config, 20, 2, { unknown: 3 });
+  const full = (shape: number[], value: number): RefTensor => {
+    return { shape, data: new Float64Array(shape.reduce((product, extent) => product * extent, 1)).fill(value) };
+  };
+  const scores = (model: RefModel) => new TestSession(module, model, rows).predict(rows);
+
+  test("DeepIFM with a network of zeros is IFM, bit for bit", () => {
+    const deep = modelOf(of({ model: "deepifm", hidden: [7, 3] }), 2);
+    for (const name of Object.keys(deep.tensors)) {
+      const { shape } = deep.tensors[name]!;
+      deep.tensors[name] = name.startsWith("mlp.") ? full(shape, 0) : ifm.tensors[name]!;
+    }
+    assertSameBits("scores", scores(deep), scores(ifm));
+  });
+
+  test("INN with one linear unit of ones is IFM", () => {
+    const config = of({ model: "inn", hidden: [] });
+    const tensors = {
+      ...ifm.tensors,
+      "mlp.0.kernel": full([P * config.factors, 1], 1),
+      "mlp.0.bias": full([1], 0),
+    };
+    assertClose("scores", scores({ config, tensors }), nearly([...scores(ifm)]), 2e-6);
+  });
+
+  test("AFM's attention weights of a row sum to 1: with the same product in every pair, that is the pooled vector", () => {
+    const config = of({ model: "afm" });
+    const model = modelOf(config, 3);
+    // The same embedding everywhere and values of 1: every e_p is v ⊙ v, whatever the weights.
+    const { data } = model.tensors.feature_embeddings!;
+    const v = data.slice(0, config.factors);
+    for (let i = 0; i < data.length; i++) data[i] = v[i % config.factors]!;
+    const ones = rowsOf(config, 10, 4, { ones: true });
+    const q = model.tensors.prediction!.data;
+    const pooled = v.reduce((sum, x, k) => sum + q[k]! * x * x, 0);
+    const expected = ones.map(({ slots }) =>
+      slots.reduce(
+        (sum, { feature }) => sum + model.tensors.feature_bias!.data[feature]!,
+        model.tensors.bias!.data[0]! + pooled,
+      ),
+    );
+    assertClose("scores", new TestSession(module, model, ones).predict(ones), nearly(expected), 2e-6);
+  });
+
+  test("AFM is IFM whose every F_p is q", () => {
+    const afm = modelOf(of({ model: "afm" }), 4);
+    const { prediction, ...shared } = afm.tensors;
+    const config = of({ model: "ifm", fieldFactors: 1 });
+    const tensors = {
+      ...shared,
+      interaction: full([config.fields, 1], 1),
+      factor: { shape: [1, config.factors], data: prediction!.data },
+    };
+    assertClose("scores", scores({ config, tensors }), nearly([...scores(afm)]), 2e-6);
+  });
+});
+
 const trained: { name: string; model: RefModel; rows: RefRow[] }[] = [
   (() => {
     const config = configOf({ model: "fm", factors: 5, features: 25 });

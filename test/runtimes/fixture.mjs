@@ -25,11 +25,19 @@ const RUNS = [
   { optimizer: "ftrl", lr: 0.05, activation: "relu", temperatureOn: "projection", loss: "squared", factors: 3 },
 ];
 
-/** What only some models have. */
+const BPR = { ...RUNS[3], loss: "bpr" };
+
+/** What only some models have, or one says for all. */
 const MORE = {
-  fm: [{ ...RUNS[2], name: "batch norm", batchNorm: true }],
+  fm: [
+    { ...RUNS[2], name: "batch norm", batchNorm: true },
+    { ...BPR, name: "bpr, listed", bpr: { groupBy: [1] } },
+  ],
   ifm: [{ ...RUNS[2], name: "sampled pairs", samplePairs: 0.4, sampleAfter: 10 }],
-  deepifm: [{ ...RUNS[2], name: "sampled pairs", samplePairs: 0.4, sampleAfter: 10 }],
+  deepifm: [
+    { ...RUNS[2], name: "sampled pairs", samplePairs: 0.4, sampleAfter: 10 },
+    { ...BPR, name: "bpr, drawn", bpr: { groupBy: [1], itemFields: [0, 2], negatives: 2 } },
+  ],
 };
 
 /** Rows whose features recur, with values other than 1 and both labels; a linear congruential generator decides. */
@@ -59,7 +67,7 @@ const sha256 = (...parts) => {
 const bytesOf = (array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
 async function run(kind, data, options) {
-  const { optimizer, lr, samplePairs, sampleAfter, name: _name, ...shape } = options;
+  const { optimizer, lr, samplePairs, sampleAfter, bpr, name: _name, ...shape } = options;
   const trainer = await createTrainer({
     model: { model: kind, attentionFactors: 6, fieldFactors: 7, ...shape },
     train: {
@@ -67,6 +75,7 @@ async function run(kind, data, options) {
       lr,
       samplePairs,
       sampleAfter,
+      bpr,
       batchSize: BATCH,
       epochs: (STEPS * BATCH) / ROWS,
       earlyStop: 0,

@@ -58,6 +58,16 @@ const runs: Record<string, TrainerOptions> = {
     train: { batchSize: 50, keep: [0.9, 0.8], clipNorm: 5, samplePairs: 0.5, sampleAfter: 7 },
     data: valued,
   },
+  "fm, bpr, listed": {
+    model: { model: "fm", factors: 8, loss: "bpr" },
+    train: { bpr: { groupBy: [0] }, batchSize: 64, keep: [1, 0.9] },
+    data: planted,
+  },
+  "ifm, bpr, drawn": {
+    model: { ...ifm, loss: "bpr" },
+    train: { bpr: { groupBy: [0], itemFields: [1], negatives: 2 }, batchSize: 50, optimizer: "adam", lr: 0.01 },
+    data: planted,
+  },
 };
 
 describe.each(Object.entries(runs))("%s", (name, options) => {
