@@ -139,12 +139,18 @@ export class Desc {
   state2: usize; //        and to its second (v; n)
   segments: usize; //      {offset, floats, l2 (f32), frozen}[segmentCount] over the dense block
   segmentCount: u32;
-  rowGrad: usize; //       f32[rowFloats] gradient of one record while it is summed
+  updateScale: f32; //     factor of all gradients, from clipping
+
+  // The phase of a batch, see step.ts
+  phase: u32;
+  jobs: u32;
+  nextJob: u32; //         the first that nobody has taken
 
   // Scratch: `blockRows` rows of `scratchRow` bytes each, then what the block shares
   blockRows: u32; //       rows that go forward, then backward, together; a multiple of 4 for networks
   scratchRow: u32;
   sGradients: u32; //      f32[blockRows] dLoss/dŷ
+  sRowGrad: u32; //        f32[rowFloats] gradient of one record while it is summed
 
   sState: u32; //          {address of its list of pairs, number of pairs}
   sSlots: u32; //          f32[M + 1, Kp] v x; all of these are offsets in bytes from the scratch pointer

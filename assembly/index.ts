@@ -36,33 +36,29 @@ export function predictBatch(desc: usize, scratch: usize): void {
   step.predictBatch(changetype<Desc>(desc), scratch);
 }
 
-// Its parts, for threads and tests
-export function batchBegin(desc: usize): void {
-  step.batchBegin(changetype<Desc>(desc));
+// The same in phases, for several threads: see step.ts
+export function trainBegin(desc: usize): void {
+  step.trainBegin(changetype<Desc>(desc));
 }
 
-export function trainChunk(desc: usize, chunk: u32, scratch: usize): void {
-  step.trainChunk(changetype<Desc>(desc), chunk, scratch);
+export function trainReduce(desc: usize): f64 {
+  return step.trainReduce(changetype<Desc>(desc));
 }
 
-export function batchReduce(desc: usize): f64 {
-  return step.batchReduce(changetype<Desc>(desc));
+export function trainNext(desc: usize): bool {
+  return step.trainNext(changetype<Desc>(desc));
 }
 
-export function batchClip(desc: usize): f32 {
-  return step.batchClip(changetype<Desc>(desc));
+export function predictBegin(desc: usize): void {
+  step.predictBegin(changetype<Desc>(desc));
 }
 
-export function updateDense(desc: usize, scale: f32): void {
-  step.updateDense(changetype<Desc>(desc), scale);
+export function work(desc: usize, scratch: usize): void {
+  step.work(changetype<Desc>(desc), scratch);
 }
 
-export function updateRecords(desc: usize, from: u32, to: u32, scale: f32): void {
-  step.updateRecords(changetype<Desc>(desc), from, to, scale);
-}
-
-export function updateUntouched(desc: usize, from: u32, to: u32): void {
-  step.updateUntouched(changetype<Desc>(desc), from, to);
+export function runJob(desc: usize, job: u32, scratch: usize): void {
+  step.runJob(changetype<Desc>(desc), job, scratch);
 }
 
 // After a batch

@@ -15,16 +15,78 @@ import { innBackward, innForward } from "./models/inn";
 /*
  * The way of one batch:
  *
- *   batchBegin     what the rows share; the occurrences sorted by feature
- *   trainChunk     for each chunk of rows: forward, loss, backward           (chunks are independent)
- *   batchReduce    the chunks' dense gradients summed in chunk order
- *   batchClip      scale of global norm clipping
- *   updateDense    one step of the dense parameters
- *   updateRecords  each touched feature: sum its occurrences, one step       (ranges are independent)
+ *   trainBegin     what the rows share
+ *   CHUNKS         for each chunk of rows: forward, loss, backward; beside them the occurrences are sorted by feature
+ *   trainReduce    the chunks' dense gradients summed in chunk order
+ *   SQUARES        with clipping: the squared norm of each touched feature's gradient
+ *   trainNext      one step of the dense parameters
+ *   RECORDS        each touched feature: sum its occurrences, one step
+ *   UNTOUCHED      exact Adam: all other features
  *
- * Neither chunks nor ranges depend on who computes them, so neither do the bits. Batch norm looks at the whole batch
- * between forward and backward, so FM with it goes over the rows once before (fmNormBegin) and once after (fmNormEnd).
+ * The parts in capitals are phases: lists of jobs that may run in any order, on any number of threads. What a job does
+ * does not depend on who does it, so neither do the bits. Between phases one thread works alone. Batch norm looks at the
+ * whole batch between forward and backward, so FM with it goes over the rows once before (fmNormBegin) and once after
+ * (fmNormEnd), on that thread.
  */
+
+const CHUNKS: u32 = 0;
+const SQUARES: u32 = 1;
+const RECORDS: u32 = 2;
+const UNTOUCHED: u32 = 3;
+const SCORES: u32 = 4;
+
+// Small enough that the last job of a phase keeps nobody waiting, large enough that taking one costs nothing.
+const RECORDS_PER_JOB: u32 = 32;
+const UNTOUCHED_PER_JOB: u32 = 1024;
+/** A multiple of every blockRows. */
+const ROWS_PER_JOB: u32 = 64;
+
+/** Begins a phase. Whoever calls `work` from now on takes part in it. */
+function open(d: Desc, phase: u32, jobs: u32): void {
+  d.phase = phase;
+  d.jobs = jobs;
+  d.nextJob = 0;
+}
+
+@inline
+function jobsFor(items: u32, perJob: u32): u32 {
+  return (items + perJob - 1) / perJob;
+}
+
+/** Takes a job. No two threads get the same. */
+@inline
+function take(d: Desc): u32 {
+  const next = changetype<usize>(d) + offsetof<Desc>("nextJob");
+  if (ASC_FEATURE_THREADS) return atomic.add<u32>(next, 1);
+  const job = load<u32>(next);
+  store<u32>(next, job + 1);
+  return job;
+}
+
+/** Does jobs of the phase until none is left. */
+export function work(d: Desc, scratch: usize): void {
+  for (let job = take(d); job < d.jobs; job = take(d)) runJob(d, job, scratch);
+}
+
+/** @param scratch this thread's own */
+export function runJob(d: Desc, job: u32, scratch: usize): void {
+  if (d.phase == CHUNKS) {
+    // First, because it may take as long as some chunks.
+    if (job == 0) sortOccurrences(d);
+    else trainChunk(d, job - 1, scratch);
+  } else if (d.phase == SCORES) {
+    const from = job * ROWS_PER_JOB;
+    scoreRows(d, from, min(d.count, from + ROWS_PER_JOB), scratch);
+  } else if (d.phase == UNTOUCHED) {
+    const from = job * UNTOUCHED_PER_JOB;
+    updateUntouched(d, from, min(d.n, from + UNTOUCHED_PER_JOB));
+  } else {
+    const from = job * RECORDS_PER_JOB;
+    const to = min(d.touchedCount, from + RECORDS_PER_JOB);
+    if (d.phase == SQUARES) squareRecords(d, from, to, scratch + d.sRowGrad);
+    else updateRecords(d, from, to, scratch + d.sRowGrad);
+  }
+}
 
 /** What the rows of a batch share, computed from the parameters. */
 function derive(d: Desc): void {
@@ -33,14 +95,14 @@ function derive(d: Desc): void {
   else ifmBegin(d);
 }
 
-export function batchBegin(d: Desc): void {
+export function trainBegin(d: Desc): void {
   derive(d);
   networkBegin(d);
-  sortOccurrences(d);
   if (d.batchNorm) {
     fmNormBegin(d, 0, d.count);
     batchNormStatistics(d);
   }
+  open(d, CHUNKS, chunkCount(d) + 1);
 }
 
 /** Scores of the block of rows b … b + rows - 1, into d.yHat. */
@@ -71,7 +133,7 @@ function backward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usize, chunk: 
 }
 
 /** Forward, loss and backward of the rows of chunk c. Its gradients, loss and scores are overwritten. */
-export function trainChunk(d: Desc, c: u32, scratch: usize): void {
+function trainChunk(d: Desc, c: u32, scratch: usize): void {
   const from = c * d.chunkRows, to = min(d.count, from + d.chunkRows);
   const chunk = d.chunkGrad + <usize>c * (<usize>d.chunkFloats << 2);
   const dy = scratch + d.sGradients;
@@ -89,12 +151,12 @@ export function trainChunk(d: Desc, c: u32, scratch: usize): void {
 
 /** Chunks of the batch. */
 @inline
-export function chunkCount(d: Desc): u32 {
+function chunkCount(d: Desc): u32 {
   return (d.count + d.chunkRows - 1) / d.chunkRows;
 }
 
-/** Sums losses and dense gradients in chunk order. Returns the loss, summed over the rows. */
-export function batchReduce(d: Desc): f64 {
+/** Sums losses and dense gradients in chunk order. Returns the loss summed over the rows, before regularisation. */
+export function trainReduce(d: Desc): f64 {
   const bytes = <usize>d.chunkFloats << 2;
   let loss = load<f64>(d.chunkLoss);
   for (let c: u32 = 1, chunks = chunkCount(d); c < chunks; c++) {
@@ -115,29 +177,62 @@ export function batchReduce(d: Desc): f64 {
     batchNormEnd(d);
     fmNormEnd(d, 0, d.count);
   }
+  if (d.clipNorm > 0) {
+    open(d, SQUARES, jobsFor(d.touchedCount, RECORDS_PER_JOB));
+  } else {
+    d.updateScale = 1;
+    openRecords(d);
+  }
   return loss;
+}
+
+/** Goes on to the phase after SQUARES or RECORDS. Returns whether there is one. */
+export function trainNext(d: Desc): bool {
+  if (d.phase == SQUARES) {
+    d.updateScale = clipScale(d);
+    openRecords(d);
+    return true;
+  }
+  if (d.phase == UNTOUCHED || !d.exactRows) return false;
+  open(d, UNTOUCHED, jobsFor(d.n, UNTOUCHED_PER_JOB));
+  return true;
+}
+
+function openRecords(d: Desc): void {
+  updateDense(d);
+  open(d, RECORDS, d.freezeEmbedding && d.freezeLinear ? 0 : jobsFor(d.touchedCount, RECORDS_PER_JOB));
 }
 
 const SEGMENT_BYTES: usize = 16;
 
-/** Sums the gradient of touched feature t into d.rowGrad. Returns the feature's record. */
+/** Sums the gradient of touched feature t into f32[rowFloats] at g. Returns the feature's record. */
 @inline
-function recordGradient(d: Desc, t: u32): usize {
+function recordGradient(g: usize, d: Desc, t: u32): usize {
   const at = <usize>t << 2;
   const record = d.table + <usize>load<u32>(d.touched + at) * (<usize>d.rowFloats << 2);
   const from = load<u32>(d.occStart + at), to = load<u32>(d.occStart + at, 4);
-  if (d.model == FM) pairwiseRecordGradient(d.rowGrad, record, d, from, to);
-  else attendedRecordGradient(d.rowGrad, d, from, to);
+  if (d.model == FM) pairwiseRecordGradient(g, record, d, from, to);
+  else attendedRecordGradient(g, d, from, to);
   return record;
 }
 
 /**
- * Factor of global norm clipping: min(1, clipNorm / ‖g‖₂) over every gradient that is trained, L2 terms included. The
- * records' gradients are summed here and again in updateRecords: that costs time only when clipping is on, and no memory.
+ * Squared norm of what is trained of the gradients of touched features from … to - 1. The gradients are summed here and
+ * again in updateRecords: that costs time only when clipping is on, and no memory.
  */
-export function batchClip(d: Desc): f32 {
-  if (d.clipNorm <= 0) return 1;
+function squareRecords(d: Desc, from: u32, to: u32, g: usize): void {
   const laneBytes = <usize>d.Kp << 2;
+  for (let t = from; t < to; t++) {
+    const record = recordGradient(g, d, t);
+    let sum: f64 = 0;
+    if (!d.freezeEmbedding) sum += squaredNorm(record, g, d.Kp, d.l2Embedding);
+    if (!d.freezeLinear) sum += squaredNorm(record + laneBytes, g + laneBytes, 4, d.l2Linear);
+    store<f64>(d.squares + (<usize>t << 3), sum);
+  }
+}
+
+/** Factor of global norm clipping: min(1, clipNorm / ‖g‖₂) over every gradient that is trained, L2 terms included. */
+function clipScale(d: Desc): f32 {
   let sum: f64 = 0;
   for (let i: u32 = 0; i < d.segmentCount; i++) {
     const s = d.segments + <usize>i * SEGMENT_BYTES;
@@ -145,21 +240,18 @@ export function batchClip(d: Desc): f32 {
     const offset = <usize>load<u32>(s);
     sum += squaredNorm(d.dense + offset, d.grad + offset, load<u32>(s, 4), load<f32>(s, 8));
   }
-  for (let t: u32 = 0; t < d.touchedCount; t++) {
-    const record = recordGradient(d, t);
-    if (!d.freezeEmbedding) sum += squaredNorm(record, d.rowGrad, d.Kp, d.l2Embedding);
-    if (!d.freezeLinear) sum += squaredNorm(record + laneBytes, d.rowGrad + laneBytes, 4, d.l2Linear);
-  }
+  for (let t: u32 = 0; t < d.touchedCount; t++) sum += load<f64>(d.squares + (<usize>t << 3));
   const norm = sqrt(sum);
   return norm > d.clipNorm ? <f32>(<f64>d.clipNorm / norm) : 1;
 }
 
-export function updateDense(d: Desc, scale: f32): void {
+/** One step of the dense parameters. */
+function updateDense(d: Desc): void {
   for (let i: u32 = 0; i < d.segmentCount; i++) {
     const s = d.segments + <usize>i * SEGMENT_BYTES;
     if (load<u32>(s, 12)) continue;
     const offset = <usize>load<u32>(s);
-    optimizerStep(d, d.dense + offset, d.grad + offset, load<u32>(s, 4), load<f32>(s, 8), scale);
+    optimizerStep(d, d.dense + offset, d.grad + offset, load<u32>(s, 4), load<f32>(s, 8), d.updateScale);
   }
 }
 
@@ -172,15 +264,14 @@ function updateRecord(d: Desc, record: usize, g: usize, l2Embedding: f32, l2Line
 }
 
 /** Touched features from … to - 1. */
-export function updateRecords(d: Desc, from: u32, to: u32, scale: f32): void {
-  if (d.freezeEmbedding && d.freezeLinear) return;
+function updateRecords(d: Desc, from: u32, to: u32, g: usize): void {
   for (let t = from; t < to; t++) {
-    updateRecord(d, recordGradient(d, t), d.rowGrad, d.l2Embedding, d.l2Linear, scale);
+    updateRecord(d, recordGradient(g, d, t), g, d.l2Embedding, d.l2Linear, d.updateScale);
   }
 }
 
 /** Exact Adam: the moments of features from … to - 1 that the batch does not touch decay, and move them. */
-export function updateUntouched(d: Desc, from: u32, to: u32): void {
+function updateUntouched(d: Desc, from: u32, to: u32): void {
   const rowBytes = <usize>d.rowFloats << 2;
   for (let j = from; j < to; j++) {
     const t = load<u32>(d.slotOf + (<usize>j << 2));
@@ -189,21 +280,29 @@ export function updateUntouched(d: Desc, from: u32, to: u32): void {
   }
 }
 
-/** One batch on one thread. Returns the loss summed over its rows, before regularisation. */
+/** A whole batch on one thread. Returns the loss summed over its rows, before regularisation. */
 export function trainBatch(d: Desc, scratch: usize): f64 {
-  batchBegin(d);
-  for (let c: u32 = 0, chunks = chunkCount(d); c < chunks; c++) trainChunk(d, c, scratch);
-  const loss = batchReduce(d);
-  const scale = batchClip(d);
-  updateDense(d, scale);
-  updateRecords(d, 0, d.touchedCount, scale);
-  if (d.exactRows) updateUntouched(d, 0, d.n);
+  trainBegin(d);
+  work(d, scratch);
+  const loss = trainReduce(d);
+  do work(d, scratch);
+  while (trainNext(d));
   return loss;
 }
 
-/** Scores of the rows order[first] … of the batch, into d.yHat. */
-export function predictBatch(d: Desc, scratch: usize): void {
+/** Before the rows order[first] … of the batch are scored, into d.yHat. */
+export function predictBegin(d: Desc): void {
   derive(d);
   if (d.batchNorm) batchNormMoving(d);
-  for (let b: u32 = 0; b < d.count; b += d.blockRows) forward(d, b, min(d.blockRows, d.count - b), scratch, false);
+  open(d, SCORES, jobsFor(d.count, ROWS_PER_JOB));
+}
+
+function scoreRows(d: Desc, from: u32, to: u32, scratch: usize): void {
+  for (let b = from; b < to; b += d.blockRows) forward(d, b, min(d.blockRows, to - b), scratch, false);
+}
+
+/** A whole batch on one thread. */
+export function predictBatch(d: Desc, scratch: usize): void {
+  predictBegin(d);
+  work(d, scratch);
 }

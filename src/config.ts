@@ -142,11 +142,17 @@ export function defaultTrain(_model: ModelKind, loss: Loss): TrainConfig {
   };
 }
 
+/** Checks a number of threads. `auto` is `most`, as many as the machine runs at once. */
+export function validateThreads(threads: number | "auto", most: number): number {
+  return threads === "auto" ? most : checker(usage).integer("threads", threads, 1, MAX_THREADS);
+}
+
 type Fail = (message: string) => Error;
 const usage: Fail = (message) => new IfmError("IFM_USAGE", message);
 
 const MAX_SIZE = 2 ** 31 - 1;
 const MAX_SLOTS = 1024;
+const MAX_THREADS = 256;
 
 /**
  * Fills in what a partial model configuration leaves out and checks the whole.

@@ -1,19 +1,84 @@
 import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 import { writeFileAtomic } from "./atomic-file.js";
 import { IfmError } from "./errors.js";
+import { runThread, type ThreadData } from "./wasm/thread.js";
 
 /*
  * What the core needs of Node. The core imports it as "#runtime"; an entry for another runtime is bundled with a file of
  * its own that exports the same names.
  */
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+// `wasm/` lies beside `src/` and, in the package, beside `dist/`.
+const FILES = {
+  one: new URL("../wasm/ifm.wasm", import.meta.url),
+  threads: new URL("../wasm/ifm-threads.wasm", import.meta.url),
+};
 
-/** The kernels, compiled once. `wasm/` lies beside `src/` and, in the package, beside `dist/`. */
-export function kernelModule(): Promise<WebAssembly.Module> {
-  compiled ??= readFile(new URL("../wasm/ifm.wasm", import.meta.url)).then((bytes) => WebAssembly.compile(bytes));
-  return compiled;
+const compiled = new Map<URL, Promise<WebAssembly.Module>>();
+
+/** The kernels for one thread, or for several over a shared memory; compiled once. */
+export function kernelModule(build: keyof typeof FILES = "one"): Promise<WebAssembly.Module> {
+  const url = FILES[build];
+  let module = compiled.get(url);
+  if (module === undefined) {
+    module = readFile(url).then((bytes) => WebAssembly.compile(bytes));
+    compiled.set(url, module);
+  }
+  return module;
+}
+
+/** Threads that this machine runs at once; 1 where there can be no others. */
+export function mostThreads(): number {
+  return availableParallelism();
+}
+
+/** Another thread; it keeps no process alive. */
+export interface Thread {
+  end(): void;
+}
+
+/** Milliseconds that a thread may take to start. */
+const START_MILLISECONDS = 10_000;
+
+/**
+ * Starts a thread.
+ *
+ * @param onEnd called with the reason when it ends without being told to
+ * @returns when it is ready
+ */
+export function startThread(data: ThreadData, onEnd: (reason: string) => void): Promise<Thread> {
+  const text = `const { parentPort, workerData } = require("node:worker_threads");
+    (${runThread})(workerData, () => parentPort.postMessage("ready"));`;
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(text, { eval: true, workerData: data, execArgv: [] });
+    let why = "it ended by itself";
+    let ended = false;
+    const timer = setTimeout(() => {
+      reject(new Error(`it was not ready after ${START_MILLISECONDS / 1000} s`));
+      void worker.terminate();
+    }, START_MILLISECONDS);
+    worker.once("message", () => {
+      clearTimeout(timer);
+      worker.unref();
+      resolve({
+        end() {
+          ended = true;
+          void worker.terminate();
+        },
+      });
+    });
+    worker.once("error", (error) => {
+      why = error.message;
+    });
+    worker.once("exit", () => {
+      clearTimeout(timer);
+      reject(new Error(why));
+      if (!ended) onEnd(why);
+    });
+  });
 }
 
 /**

@@ -13,6 +13,8 @@ import { columns, count, metric } from "./format.js";
 import type { Io } from "./io.js";
 import { jsonLine } from "./json.js";
 import { type EvaluateValues, namingFlag } from "./options.js";
+import { warn } from "./report.js";
+import { threadsFor } from "./threads.js";
 
 /** Columns of the picture of a bin, which stands for the probabilities from 0 to 1. */
 const PICTURE_COLUMNS = 30;
@@ -30,7 +32,10 @@ export async function evaluate(modelFile: string, file: string, options: Evaluat
   if (options.topK !== undefined && options.groupBy === undefined) {
     throw new IfmError("IFM_USAGE", "--top-k: expected --group-by with it, which says what the top is of");
   }
-  const model = await Model.load(modelFile);
+  const model = await Model.load(modelFile, {
+    threads: await threadsFor(options.threads, file),
+    onWarning: (text) => warn(io, text),
+  });
   try {
     if (options.calibration) needProbabilities(model, modelFile);
     const evaluation = measure(model, await scoringData(model, file, options, io), options);

@@ -11,13 +11,11 @@ export function jsonLine(value: unknown): string {
 /** Tells a training to programs: one JSON object a line on stdout. */
 export class JsonReport implements TrainReport {
   readonly #io: Io;
-  readonly #threads: number;
   readonly #output: string;
 
-  constructor(io: Io, output: string, threads: number) {
+  constructor(io: Io, output: string) {
     this.#io = io;
     this.#output = output;
-    this.#threads = threads;
   }
 
   /** Model and training configuration lie side by side: their keys do not clash. */
@@ -27,7 +25,7 @@ export class JsonReport implements TrainReport {
       version: VERSION,
       ...model,
       ...train,
-      threads: this.#threads,
+      threads: facts.threads,
       files: { ...files, output: this.#output },
       rows: facts.rows,
       parameters: facts.parameters,

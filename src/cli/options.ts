@@ -13,7 +13,7 @@ import {
 } from "../config.js";
 import { IfmError } from "../errors.js";
 import type { TrainOptions } from "../train/trainer.js";
-import { list, name, number, oneOf, type Parser, path, whole } from "./parse.js";
+import { list, name, number, oneOf, type Parser, path, threadCount, whole } from "./parse.js";
 
 /** Headings of the help, in this order. */
 export type Group = "Data" | "Search" | "Model" | "Training" | "Optimizers" | "Regularisation" | "Metrics" | "Output";
@@ -71,6 +71,14 @@ const fieldNumber = whole({ min: 0, max: 1023 });
 const notNegative = number({ min: 0 });
 const share = number({ above: 0, max: 1 });
 const decay = number({ min: 0, below: 1 });
+
+const THREADS = value(
+  "--threads <n>",
+  "Output",
+  "threads that compute; they change no bit of what comes out",
+  threadCount,
+  "auto, but 1 for small files",
+);
 
 /** All options of `train`. The key of each is its flag in camel case. */
 export const TRAIN_OPTIONS = {
@@ -231,7 +239,6 @@ export const TRAIN_OPTIONS = {
     "what is not said is as in the authors' scripts, see docs/MIGRATION.md",
     oneOf("authors"),
   ),
-  threads: value("--threads <n>", "Training", "threads; this version trains on one", atLeastOne, "1"),
 
   momentum: value("--momentum <x>", "Optimizers", "μ of momentum", decay, (d) => d.train.momentum),
   beta1: value("--beta1 <x>", "Optimizers", "β₁ of adam", decay, (d) => d.train.adam.beta1),
@@ -263,6 +270,7 @@ export const TRAIN_OPTIONS = {
     path,
     "ifm.safetensors, fm.safetensors, … by model",
   ),
+  threads: THREADS,
   evaluateTrain: toggle("--evaluate-train", "Output", "measure the training rows after each epoch, not during it"),
   json: toggle("--json", "Output", "one JSON object a line on stdout, nothing else there"),
   quiet: toggle("--quiet", "Output", "say nothing but warnings and errors"),
@@ -283,6 +291,7 @@ const SAMPLED_SCORES = value(
 
 export const PREDICT_OPTIONS = {
   samplePairs: SAMPLED_SCORES,
+  threads: THREADS,
   output: value("--output <file>", "Output", "file to write the predictions to", path, "-, stdout"),
   link: value(
     "--link <kind>",
@@ -309,6 +318,7 @@ export const EVALUATE_OPTIONS = {
   topK: value("--top-k <k>", "Metrics", "rows of a group that ndcg, recall and hit rate look at", atLeastOne, "10"),
   calibration: toggle("--calibration", "Metrics", "compare probabilities with what happened (logistic loss)"),
   bins: value("--bins <n>", "Metrics", "bins of the probabilities", whole({ min: 1, max: 100 }), "10"),
+  threads: THREADS,
   ...JSON_OPTION,
 } as const;
 

@@ -71,6 +71,14 @@ export function whole(bounds: Bounds = {}): Parser<number> {
   return numeric("whole number", WHOLE, Number.isSafeInteger, bounds);
 }
 
+/** Threads: a number, or `auto` for as many as the machine runs at once. */
+export const threadCount: Parser<number | "auto"> = {
+  ...whole({ min: 1, max: 256 }),
+  expects: "auto or a whole number from 1 to 256",
+  brief: "auto or 1 … 256",
+  read: (text) => (text === "auto" ? text : whole({ min: 1, max: 256 }).read(text)),
+};
+
 export function oneOf<const T extends string>(...choices: readonly T[]): Parser<T> {
   const names = choices.join(", ");
   return {

@@ -7,6 +7,8 @@ import { refuseOverwrite, refuseSecondStdin } from "./files.js";
 import { prediction } from "./format.js";
 import type { Io } from "./io.js";
 import { namingFlag, type PredictValues } from "./options.js";
+import { warn } from "./report.js";
+import { threadsFor } from "./threads.js";
 
 /** Predictions that become one piece of text. */
 const ROWS_AT_ONCE = 8192;
@@ -19,7 +21,10 @@ export async function predict(modelFile: string, file: string, options: PredictV
     refuseOverwrite(output, [modelFile, file]);
     await checkWritable(output);
   }
-  const model = await Model.load(modelFile);
+  const model = await Model.load(modelFile, {
+    threads: await threadsFor(options.threads, file),
+    onWarning: (text) => warn(io, text),
+  });
   try {
     if (options.clip) needLabelRange(model, modelFile);
     const data = await scoringData(model, file, options, io);

@@ -201,6 +201,7 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
     ["updates", rules.join(", ")],
     ["end", `after ${count(train.epochs)} ${train.epochs === 1 ? "epoch" : "epochs"}${patience}`],
     ["seed", String(train.seed)],
+    ...(start.threads > 1 ? [["threads", String(start.threads)]] : []),
   ];
   if (start.init !== undefined) {
     const taken = start.init.taken.length === 0 ? "nothing" : start.init.taken.join(", ");

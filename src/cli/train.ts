@@ -18,6 +18,7 @@ import type { Io } from "./io.js";
 import { JsonReport } from "./json.js";
 import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
 import { type Comparison, HumanReport, type RunEnd, SILENT, startWarnings, type TrainReport, warn } from "./report.js";
+import { threadsFor } from "./threads.js";
 
 /** `ifm-wasm train [FILE]`. Returns the exit code. */
 export async function train(file: string | undefined, options: TrainValues, io: Io): Promise<number> {
@@ -120,14 +121,13 @@ class TrainCommand {
    * @returns The model file to start from, if any.
    */
   async #check(): Promise<string | undefined> {
-    const { init, pretrain, threads } = this.#options;
+    const { init, pretrain } = this.#options;
     trainOverrides(this.#kind, this.#options);
     if (this.#output === "-") {
       throw new IfmError("IFM_USAGE", "--output: a model cannot go to stdout", { hint: "name a file" });
     }
     refuseOverwrite(this.#output, [this.#files.train, this.#files.validation, this.#files.test]);
     await checkWritable(this.#output);
-    if (threads !== undefined && threads > 1) this.#say(`--threads ${threads}: this version trains on one thread`);
     if (pretrain !== "1" && pretrain !== "2") return init;
     if (init !== undefined) throw new IfmError("IFM_USAGE", `expected --init or --pretrain ${pretrain}, got both`);
     return this.#pretrainedFm();
@@ -236,6 +236,8 @@ class TrainCommand {
       evaluateTrain: options.evaluateTrain === true,
       signal: this.#interrupts.signal,
       onProgress: (progress) => report.progress(progress),
+      threads: await threadsFor(options.threads, this.#files.train),
+      onWarning: (text) => warn(this.#io, text),
     }).catch((error) => {
       throw namingFlag(error);
     });
@@ -325,7 +327,7 @@ ${errorColors(this.#io).bold("Next")}
   }
 
   #report(title: string): TrainReport {
-    if (this.#options.json) return new JsonReport(this.#io, this.#output, 1);
+    if (this.#options.json) return new JsonReport(this.#io, this.#output);
     return this.#talks ? new HumanReport(this.#io, title) : SILENT;
   }
 

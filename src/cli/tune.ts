@@ -22,6 +22,7 @@ import type { Io } from "./io.js";
 import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
 import { startWarnings, warn } from "./report.js";
 import { type Fingerprint, Study, type StudyHeader, studyName } from "./study.js";
+import { threadsFor } from "./threads.js";
 import {
   heldValues,
   searchSpace,
@@ -96,6 +97,7 @@ class TuneCommand {
   readonly #report: TuneReport;
   readonly #interrupts: Interrupts;
   readonly #seed: number;
+  #threads: number | "auto" = 1;
   readonly #trials: readonly Trial[];
   readonly #rungs: readonly Rung[];
   /** Warnings that were given: most hold for every trial. */
@@ -123,6 +125,7 @@ class TuneCommand {
 
   async run(): Promise<number> {
     await this.#check();
+    this.#threads = await threadsFor(this.#options.threads, this.#files.train);
     const data = { train: await loadDataset(this.#files.train), validation: await loadDataset(this.#files.validation) };
     const init = this.#files.init === undefined ? undefined : await Model.load(this.#files.init);
     const runs = new Runs(
@@ -306,6 +309,8 @@ class TuneCommand {
       ...(init === undefined ? {} : { init }),
       signal: this.#interrupts.signal,
       onProgress: (progress) => this.#report.progress(progress),
+      threads: this.#threads,
+      onWarning: (text) => this.#warn(text),
     };
   }
 

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { kernelModule, readModelFile, writeModelFile } from "#runtime";
-import { type ModelConfig, validateTrainConfig } from "../config.js";
+import { kernelModule, mostThreads, readModelFile, writeModelFile } from "#runtime";
+import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
@@ -26,6 +26,13 @@ export interface PredictOptions {
   samplePairs?: number;
 }
 
+export interface LoadOptions {
+  /** Threads that score, `auto` for as many as the machine runs at once; they change no bit. 1 by default. */
+  threads?: number | "auto";
+  /** Told what does not stop scoring, such as a thread that could not be started. */
+  onWarning?: (text: string) => void;
+}
+
 /**
  * A trained model: scores rows, says how good the scores are, and is one file.
  *
@@ -39,6 +46,7 @@ export class Model {
   readonly #module: WebAssembly.Module;
   #session: Session | undefined;
   #slots: number;
+  readonly #threads: number;
 
   /** @internal Use `Model.load`, or a trainer's `model()`. */
   constructor(
@@ -46,12 +54,14 @@ export class Model {
     config: ModelConfig,
     record: TrainingRecord,
     fill: (session: Session) => void,
+    threads = 1,
   ) {
     this.config = config;
     this.record = record;
     this.#module = module;
     this.#slots = FM_SLOTS;
-    this.#session = new Session(module, config, this.#slots);
+    this.#threads = threads;
+    this.#session = new Session(module, config, this.#slots, undefined, threads);
     fill(this.#session);
   }
 
@@ -61,13 +71,18 @@ export class Model {
    * @param source its path or URL, or its bytes
    * @throws IfmError IFM_MODEL when it cannot be read, is damaged or is not a model of this package
    */
-  static async load(source: string | URL | Uint8Array): Promise<Model> {
+  static async load(source: string | URL | Uint8Array, { threads = 1, onWarning }: LoadOptions = {}): Promise<Model> {
     const isBytes = source instanceof Uint8Array;
     const bytes = isBytes ? source : await readModelFile(source);
     const { config, record, tensors } = decodeModel(bytes, isBytes ? undefined : String(source));
-    return new Model(await kernelModule(), config, record, (session) => {
+    const count = validateThreads(threads, mostThreads());
+    const module = await kernelModule(count > 1 ? "threads" : "one");
+    const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
-    });
+    };
+    const model = new Model(module, config, record, fill, count);
+    await model.#alive().startThreads((reason) => onWarning?.(`a thread is not there: ${reason}`));
+    return model;
   }
 
   /** Writes the model file, whole or not at all. */
@@ -140,6 +155,7 @@ export class Model {
 
   /** Gives up the memory. Calls after it throw. */
   dispose(): void {
+    this.#session?.dispose();
     this.#session = undefined;
   }
 
@@ -161,8 +177,10 @@ export class Model {
     const session = this.#alive();
     if (this.config.model !== "fm" || data.maxSlots <= this.#slots) return session;
     this.#slots = data.maxSlots;
-    const larger = new Session(this.#module, this.config, this.#slots);
+    // Rows this long are rare; the threads stay with the old memory, and one goes on.
+    const larger = new Session(this.#module, this.config, this.#slots, undefined, this.#threads);
     larger.parameters().set(session.parameters());
+    session.dispose();
     this.#session = larger;
     return larger;
   }

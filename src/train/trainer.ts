@@ -1,5 +1,5 @@
-import { breathe, kernelModule } from "#runtime";
-import { type ModelConfig, type TrainConfig, validateTrainConfig } from "../config.js";
+import { breathe, kernelModule, mostThreads } from "#runtime";
+import { type ModelConfig, type TrainConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { parameterCount } from "../model/layout.js";
@@ -29,6 +29,10 @@ export interface TrainerOptions {
   /** Ends training at the next batch; `model()` then has the best weights so far. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
+  /** Threads that compute, `auto` for as many as the machine runs at once; they change no bit. 1 by default. */
+  threads?: number | "auto";
+  /** Told what does not stop training, such as a thread that could not be started. */
+  onWarning?: (text: string) => void;
 }
 
 /** `TrainConfig` with every key, also the inner ones, optional. */
@@ -52,13 +56,18 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  * @throws IfmError IFM_USAGE, IFM_DATA, IFM_MEMORY
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  return new Trainer(await kernelModule(), options);
+  const threads = validateThreads(options.threads ?? 1, mostThreads());
+  const one = await kernelModule("one");
+  const trainer = new Trainer(one, threads > 1 ? await kernelModule("threads") : one, options, threads);
+  await trainer.startThreads();
+  return trainer;
 }
 
 /** One training run: an async iterable of its events, to be iterated once. */
 export class Trainer implements AsyncIterable<TrainEvent> {
   /** The first event: the whole configuration. */
   readonly start: StartEvent;
+  /** The kernels for one thread, which is what models of this training have. */
   readonly #module: WebAssembly.Module;
   readonly #options: TrainerOptions;
   readonly #train: TrainConfig;
@@ -72,9 +81,9 @@ export class Trainer implements AsyncIterable<TrainEvent> {
   #iterated = false;
 
   /** @internal Use `createTrainer`. */
-  constructor(module: WebAssembly.Module, options: TrainerOptions) {
+  constructor(one: WebAssembly.Module, module: WebAssembly.Module, options: TrainerOptions, threads: number) {
+    this.#module = one;
     const { data, init } = options;
-    this.#module = module;
     this.#options = options;
     const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
     for (const set of sets) if (set.rows === 0) throw new IfmError("IFM_DATA", "no rows", { file: set.name });
@@ -86,11 +95,12 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const longest = Math.max(...sets.map((set) => set.maxSlots));
     const { bpr, seed, shuffle } = this.#train;
     this.#pairs = config.loss === "bpr" ? pairsOf(data.train, config, bpr, seed, shuffle) : undefined;
-    const session = new Session(module, config, longest, {
+    const plan = {
       config: this.#train,
       data: this.#pairs?.data ?? data.train,
       ...(this.#pairs ? { visits: 2 * this.#pairs.count } : {}),
-    });
+    };
+    const session = new Session(module, config, longest, plan, threads);
     this.#session = session;
     for (const set of sets) session.checkSlots(set);
     const names = session.layout.tensors.map(({ name }) => name);
@@ -135,9 +145,25 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       rows: { train: data.train.rows, ...ofSets((set) => set.rows) },
       parameters: parameterCount(session.layout),
       memoryBytes: session.bytes,
+      threads: 1,
       ...(initReport ? { init: initReport } : {}),
       unknownFeatures: { train: session.unknownFeatures, ...ofSets(unknown) },
     };
+  }
+
+  /** Threads that compute now. */
+  get threads(): number {
+    return this.#alive().threads;
+  }
+
+  /** @internal Called by `createTrainer`. */
+  async startThreads(): Promise<void> {
+    let told = false;
+    await this.#alive().startThreads((reason) => {
+      if (!told) this.#options.onWarning?.(`a thread is not there: ${reason}; training goes on with fewer`);
+      told = true;
+    });
+    this.start.threads = this.threads;
   }
 
   /**
@@ -222,6 +248,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
 
   /** Gives up the memory. */
   dispose(): void {
+    this.#session?.dispose();
     this.#session = undefined;
     this.#snapshot = undefined;
   }

@@ -41,6 +41,8 @@ export interface StartEvent {
   parameters: number;
   /** Bytes of linear memory that training uses. */
   memoryBytes: number;
+  /** Threads that compute. */
+  threads: number;
   init?: InitReport;
   /** Slots whose feature id is beyond the table (with an initial model): they contribute nothing. */
   unknownFeatures: { train: number; validation?: number; test?: number };

@@ -92,10 +92,14 @@ export const FIELDS = [
   ["state2", "u32"],
   ["segments", "u32"],
   ["segmentCount", "u32"],
-  ["rowGrad", "u32"],
+  ["updateScale", "f32"],
+  ["phase", "u32"],
+  ["jobs", "u32"],
+  ["nextJob", "u32"],
   ["blockRows", "u32"],
   ["scratchRow", "u32"],
   ["sGradients", "u32"],
+  ["sRowGrad", "u32"],
   ["sState", "u32"],
   ["sSlots", "u32"],
   ["sSlotGrad", "u32"],
@@ -115,6 +119,9 @@ export const FIELDS = [
 export const ABI_VERSION = 1;
 
 type Field = (typeof FIELDS)[number][0];
+
+/** Values of some fields. */
+export type DescFields = Partial<Record<Field, number>>;
 
 /** Values of the enumerations in assembly/abi.ts. */
 export const MODEL = { fm: 0, afm: 1, ifm: 2, inn: 3, deepifm: 4 } as const;
@@ -139,7 +146,7 @@ export class Desc {
     this.address = address;
   }
 
-  set(values: Partial<Record<Field, number>>): void {
+  set(values: DescFields): void {
     const view = new DataView(this.#memory.buffer, this.address, DESC_BYTES);
     for (const [name, value] of Object.entries(values) as [Field, number][]) {
       const { index, type } = INDEX.get(name)!;

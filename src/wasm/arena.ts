@@ -31,15 +31,16 @@ export class Arena {
   /**
    * The memory that holds everything handed out.
    *
+   * @param shared whether several threads use it
    * @throws IfmError IFM_MEMORY beyond 4 GiB, or when the runtime has no such memory
    */
-  memory(what: string): WebAssembly.Memory {
+  memory(what: string, shared = false): WebAssembly.Memory {
     const need = `${what} needs ${formatBytes(this.#end)}`;
     const hint = "fewer factors, a smaller batch or an optimizer with less state (sgd, adagrad) need less";
     if (this.#end > LIMIT)
       throw new IfmError("IFM_MEMORY", `${need}, expected at most ${formatBytes(LIMIT)}`, { hint });
     try {
-      return new WebAssembly.Memory({ initial: Math.ceil(this.#end / PAGE), maximum: 65536 });
+      return new WebAssembly.Memory({ initial: Math.ceil(this.#end / PAGE), maximum: 65536, shared });
     } catch (cause) {
       throw new IfmError("IFM_MEMORY", `${need}, which this machine does not have`, { hint, cause });
     }

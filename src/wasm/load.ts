@@ -16,13 +16,12 @@ export interface Kernels {
   initState(desc: number, theta: number, floats: number): void;
   trainBatch(desc: number, scratch: number): number;
   predictBatch(desc: number, scratch: number): void;
-  batchBegin(desc: number): void;
-  trainChunk(desc: number, chunk: number, scratch: number): void;
-  batchReduce(desc: number): number;
-  batchClip(desc: number): number;
-  updateDense(desc: number, scale: number): void;
-  updateRecords(desc: number, from: number, to: number, scale: number): void;
-  updateUntouched(desc: number, from: number, to: number): void;
+  trainBegin(desc: number): void;
+  trainReduce(desc: number): number;
+  trainNext(desc: number): number;
+  predictBegin(desc: number): void;
+  work(desc: number, scratch: number): void;
+  runJob(desc: number, job: number, scratch: number): void;
   metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
 }
 

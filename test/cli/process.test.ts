@@ -385,9 +385,25 @@ describe("train", () => {
     expect(events[1]).toHaveProperty("test.rmse");
   });
 
-  it("says once that more threads are not used", async () => {
-    const { stderr } = await run(["train", "rows.libfm", ...QUICK, "--threads", "4"], inFolder);
-    expect(stderr.match(/this version trains on one thread/g)).toHaveLength(1);
+  it("trains the same bytes with every number of threads, and predicts the same lines", async () => {
+    const outputs: string[] = [];
+    for (const threads of ["1", "2", "3", "auto"]) {
+      const args = [
+        "train",
+        "rows.libfm",
+        ...QUICK,
+        "--threads",
+        threads,
+        "--output",
+        `t${threads}.safetensors`,
+        "--json",
+      ];
+      const { stdout } = await run(args, inFolder);
+      if (threads !== "auto") expect(jsonLines(stdout)[0]).toMatchObject({ threads: Number(threads) });
+      const scores = await run(["predict", "t1.safetensors", "rows.libfm", "--threads", threads], inFolder);
+      outputs.push(readFileSync(at(`t${threads}.safetensors`), "latin1") + scores.stdout);
+    }
+    expect(new Set(outputs).size).toBe(1);
   });
 
   it("makes a model of initial weights in 0 epochs", async () => {

@@ -21,6 +21,7 @@ function startEvent(loss: Loss = "squared"): StartEvent {
     rows: { train: 28_561, validation: 4000, test: 100 },
     parameters: 3338,
     memoryBytes: 3_407_872,
+    threads: 2,
     unknownFeatures: { train: 0, validation: 12, test: 0 },
     init: {
       model: "ifm",
@@ -149,7 +150,7 @@ describe("a training for people", () => {
 describe("a training for programs", () => {
   it("is one JSON object a line on stdout", () => {
     const io = testIo();
-    const report = new JsonReport(io, "ifm.safetensors", 1);
+    const report = new JsonReport(io, "ifm.safetensors");
     report.start(startEvent(), { train: "rows.libfm" });
     report.baseline({ rows: 10, constant: { rows: 10, rmse: 1, mae: 1 } });
     report.progress();
@@ -186,7 +187,7 @@ describe("a training for programs", () => {
 
   it("has no output when nothing was saved", () => {
     const io = testIo();
-    new JsonReport(io, "m", 1).end({ reason: "diverged", epochs: 0, seconds: 0, best: undefined });
+    new JsonReport(io, "m").end({ reason: "diverged", epochs: 0, seconds: 0, best: undefined });
     expect(jsonLines(io.stdout())).toEqual([
       { event: "end", bestEpoch: 0, output: null, reason: "diverged", epochs: 0, seconds: 0 },
     ]);

@@ -6,7 +6,7 @@ import { BUILDS } from "../support/memory.js";
 import { Random } from "../support/random.js";
 import { assertTensors, configOf, dropoutOptions, modelOf, rowsOf, TestSession } from "../support/session.js";
 
-// A batch in one call and the same batch in parts, chunks and ranges in any order: the same bits.
+// A batch in one call and the same batch in phases, their jobs in any order: the same bits.
 
 const ROWS = 200; // four chunks of 64 rows, the last of 8
 
@@ -33,7 +33,7 @@ const trainings: { name: string; train: TrainOptions }[] = [
   { name: "ftrl, dropout, clipped", train: { optimizer: "ftrl", ftrl: { l1: 0.01 }, keep: [0.9, 0.5], clipNorm: 0.5 } },
 ];
 
-/** The parts of Session.trainBatch, in an order of their own, each chunk with a scratch of its own. */
+/** The phases of a batch, their jobs in an order of their own, each with a scratch of its own. */
 function trainInParts(session: TestSession, first: number, count: number, random: Random): number {
   const { kernels, desc } = session;
   const { address } = desc;
@@ -41,32 +41,17 @@ function trainInParts(session: TestSession, first: number, count: number, random
   const batch = session.nextBatch(first, count);
   const sampleCount = samplePairs < 1 && batch.step >= sampleAfter ? Math.floor(samplePairs * desc.get("P")) : 0;
   desc.set({ ...batch, sampleCount, sampleNoise: 1 });
-  kernels.batchBegin(address);
-  const chunks = Math.ceil(count / desc.get("chunkRows"));
-  for (const chunk of random.permutation(chunks)) kernels.trainChunk(address, chunk, session.newScratch());
-  const loss = kernels.batchReduce(address);
-  const scale = kernels.batchClip(address);
-  const touched = desc.get("touchedCount");
-  const features = desc.get("n");
-  const updates = [
-    () => kernels.updateDense(address, scale),
-    ...ranges(touched, random).map(
-      ([from, to]) =>
-        () =>
-          kernels.updateRecords(address, from, to, scale),
-    ),
-  ];
-  for (const i of random.permutation(updates.length)) updates[i]!();
-  if (desc.get("exactRows")) {
-    for (const [from, to] of ranges(features, random)) kernels.updateUntouched(address, from, to);
-  }
+  kernels.trainBegin(address);
+  runPhase(session, random);
+  const loss = kernels.trainReduce(address);
+  do runPhase(session, random);
+  while (kernels.trainNext(address));
   return loss;
 }
 
-/** 0 … count - 1 as ranges, some of them empty. */
-function ranges(count: number, random: Random): [number, number][] {
-  const cuts = [0, ...Array.from({ length: 4 }, () => random.int(count + 1)), count].sort((a, b) => a - b);
-  return cuts.slice(1).map((to, i) => [cuts[i]!, to]);
+function runPhase({ kernels, desc, newScratch }: TestSession, random: Random): void {
+  const scratches = [newScratch(), newScratch()];
+  for (const job of random.permutation(desc.get("jobs"))) kernels.runJob(desc.address, job, random.pick(scratches));
 }
 
 describe.each(BUILDS)("$build", ({ module }) => {
@@ -125,14 +110,14 @@ describe.each(BUILDS)("$build", ({ module }) => {
       ] as const) {
         const { address } = session.desc;
         session.desc.set(session.nextBatch());
-        session.kernels.batchBegin(address);
+        session.kernels.trainBegin(address);
         const scratch = session.newScratch();
         for (let time = 0; time < times; time++) {
-          for (let chunk = 0; chunk < 4; chunk++) session.kernels.trainChunk(address, chunk, scratch);
+          for (let job = 0; job <= 4; job++) session.kernels.runJob(address, job, scratch);
         }
-        session.kernels.batchReduce(address);
-        session.kernels.updateDense(address, 1);
-        session.kernels.updateRecords(address, 0, session.desc.get("touchedCount"), 1);
+        session.kernels.trainReduce(address);
+        do session.kernels.work(address, scratch);
+        while (session.kernels.trainNext(address));
       }
       assertSameBits("weights", twice.everything(), once.everything());
     });

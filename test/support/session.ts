@@ -261,7 +261,7 @@ export class TestSession {
   }
 
   /** Scratch of one block of rows in new memory, full of NaN: what was there before must not matter. */
-  newScratch(): number {
+  readonly newScratch = (): number => {
     const { desc } = this;
     const rows = desc.get("blockRows");
     const table = new Uint32Array(this.session.memory.buffer, desc.get("layers"), 8 * desc.get("layerCount"));
@@ -269,12 +269,12 @@ export class TestSession {
       const [, columns, , , , , hidden, gradient] = table.subarray(8 * l, 8 * l + 8);
       return Math.max(hidden!, gradient!) + 4 * rows * columns!;
     });
-    const bytes = Math.max(desc.get("sGradients") + 4 * rows, ...ends);
+    const bytes = Math.max(desc.get("sRowGrad") + 4 * desc.get("rowFloats"), ...ends);
     const page = this.session.memory.grow(Math.ceil(bytes / 65536));
     const address = page * 65536;
     new Uint32Array(this.session.memory.buffer, address).fill(NAN_WORD);
     return address;
-  }
+  };
 }
 
 /** Where a Session keeps its Desc: it is the first thing it takes. */

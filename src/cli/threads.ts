@@ -1,0 +1,16 @@
+import { stat } from "node:fs/promises";
+
+/** A file of fewer bytes is done before another thread has started, which takes some 30 ms. */
+const WORTH_BYTES = 1e6;
+
+/** The number of threads that was asked for, else what the size of a file makes sensible. */
+export async function threadsFor(said: number | "auto" | undefined, file: string): Promise<number | "auto"> {
+  if (said !== undefined) return said;
+  if (file === "-") return "auto";
+  // That the file is not there is said by whoever reads it.
+  const bytes = await stat(file).then(
+    ({ size }) => size,
+    () => 0,
+  );
+  return bytes < WORTH_BYTES ? 1 : "auto";
+}

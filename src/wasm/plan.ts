@@ -1,0 +1,348 @@
+import type { Loss, ModelConfig, TrainConfig } from "../config.js";
+import type { Dataset } from "../data/dataset.js";
+import { type Layout, layoutOf, pairsOf } from "../model/layout.js";
+import { ACTIVATION, DESC_BYTES, type DescFields, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "./abi.js";
+import { Arena } from "./arena.js";
+import { CONTROL_BYTES } from "./threads.js";
+
+/** Rows that are scored in one call; bounds the copy of the rows in linear memory. */
+export const SCORE_ROWS = 4096;
+
+/** Scratch of a block of rows of a model with a network stays below this where it can. */
+const BLOCK_BYTES = 5e5;
+
+/** Dense gradients of all chunks together stay below this. */
+const CHUNK_GRADIENT_BYTES = 8e6;
+const MIN_CHUNK_ROWS = 64;
+
+/** Optimizers and the number of states they keep for each parameter. */
+const STATES = { sgd: 0, momentum: 1, adagrad: 1, adam: 2, ftrl: 2 } as const;
+
+/** Rows in linear memory: addresses. */
+export interface Rows {
+  labels: number;
+  rowPtr: number;
+  features: number;
+  values: number;
+  order: number;
+  yHat: number;
+}
+
+/** Room for rows that are scored. */
+export interface Staging extends Rows {
+  rows: number;
+  slots: number;
+}
+
+/** The training rows. */
+export interface TrainingRows extends Rows {
+  rows: number;
+  /** Rows that an epoch visits. */
+  visits: number;
+  nnz: number;
+}
+
+/** How and on what a model is trained. */
+export interface TrainingPlan {
+  config: TrainConfig;
+  data: Dataset;
+  /** Rows that an epoch visits, when it is not each row once. */
+  visits?: number;
+}
+
+/** Where everything of a session lies in its memory, and what the kernels are told of it. */
+export interface MemoryPlan {
+  readonly layout: Layout;
+  readonly arena: Arena;
+  readonly desc: number;
+  /** Control block of the threads. */
+  readonly control: number;
+  readonly sums: number;
+  readonly parameters: number;
+  /** Of each thread. */
+  readonly scratch: readonly number[];
+  readonly staging: Staging;
+  readonly training: TrainingRows | undefined;
+  /** Chunks that a full batch is cut into have so many rows. */
+  readonly chunkRows: number;
+  /** Pairs that the model looks at. */
+  readonly pairs: number;
+  readonly fields: DescFields;
+  /** Writes the lists that the kernels read. */
+  fill(memory: WebAssembly.Memory): void;
+}
+
+/**
+ * Lays out the memory of a session. Nothing is allocated.
+ *
+ * @param slots   slots of the longest row that will be scored (FM; other models know theirs)
+ * @param threads each has a scratch of its own
+ */
+export function planMemory(
+  config: ModelConfig,
+  slots: number,
+  training: TrainingPlan | undefined,
+  threads: number,
+): MemoryPlan {
+  const layout = layoutOf(config);
+  const { Kp, Ap, rowFloats } = layout;
+  const isFM = config.model === "fm";
+  const M = isFM ? 0 : config.fieldOfSlot.length;
+  const pairs = isFM ? [] : pairsOf(config);
+  const P = pairs.length;
+  const Pp = Math.ceil(P / 4) * 4;
+
+  const arena = new Arena();
+  const desc = arena.take(DESC_BYTES);
+  const control = arena.take(CONTROL_BYTES);
+  const sums = arena.take(6 * 8);
+  const parameters = arena.take(layout.bytes);
+  // States mirror the parameters at a fixed distance.
+  const states = training ? STATES[training.config.optimizer] : 0;
+  const state = states > 0 ? arena.take(layout.bytes) - parameters : 0;
+  const state2 = states > 1 ? arena.take(layout.bytes) - parameters : 0;
+
+  const attnWT = arena.take(4 * Ap * Kp);
+  const fieldRows = config.model === "afm" ? 1 : (M * (M - 1)) / 2;
+  const fieldPairs = arena.take(4 * (fieldRows + 1) * Kp);
+  const fieldOfSlot = arena.take(4 * M);
+  const pairList = arena.take(12 * Pp);
+  const sampled = arena.take(12 * Pp);
+  const sampleKeys = arena.take(16 * P);
+  const batchNorm = config.batchNorm ? arena.take(4 * 4 * Kp) : 0;
+
+  // Scratch of one row: offsets from one address, so that every thread can have its own.
+  const row = new Arena(0);
+  const productFloats = Kp + 16;
+  const inn = config.model === "inn";
+  const sState = row.take(8);
+  const sSlots = row.take(4 * (M + 1) * Kp);
+  const sSlotGrad = row.take(4 * (M + 1) * Kp);
+  const sProducts = row.take(4 * Pp * productFloats);
+  const sHidden = row.take(4 * Pp * Ap);
+  const sWeights = row.take(4 * Pp);
+  const sDropped = row.take(4 * Pp);
+  const sScores = row.take(4 * Pp);
+  const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
+  const sPairs = row.take(12 * Pp);
+  const sPooled = row.take(config.model === "afm" ? 4 * 4 * Kp : 0);
+  const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
+  const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
+  const scratchRow = row.bytes;
+  const blockRows = blockRowsFor(layout, config.loss, scratchRow);
+  const block = new Arena(blockRows * scratchRow);
+  const sGradients = block.take(4 * blockRows);
+  const sRowGrad = block.take(4 * rowFloats);
+  const layerTable = arena.take(32 * layout.layers.length);
+  let chunkFloats = isFM ? 4 : 4 + Ap * Kp + 2 * Ap + (fieldRows + 1) * Kp;
+  const layers = layout.layers.map(({ rows, columns, kernel, bias }) => {
+    const chunk = 4 * chunkFloats;
+    chunkFloats += (rows + 1) * columns;
+    const transpose = arena.take(training ? 4 * rows * columns : 0);
+    const bytes = 4 * blockRows * columns;
+    const [k, b] = [parameters + kernel, parameters + bias];
+    return [rows, columns, k, b, transpose, chunk, block.take(bytes), block.take(bytes)];
+  });
+  const scratch = Array.from({ length: threads }, () => arena.take(block.bytes));
+
+  const stagingSlots = isFM ? Math.max(SCORE_ROWS, slots) : SCORE_ROWS * M;
+  const staging: Staging = {
+    rows: SCORE_ROWS,
+    slots: stagingSlots,
+    labels: arena.take(4 * SCORE_ROWS),
+    rowPtr: arena.take(4 * (SCORE_ROWS + 1)),
+    features: arena.take(4 * stagingSlots),
+    values: arena.take(4 * stagingSlots),
+    order: arena.take(4 * SCORE_ROWS),
+    yHat: arena.take(4 * SCORE_ROWS),
+  };
+  let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
+  let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
+
+  let trainingFields: DescFields = {};
+  let trainingRows: TrainingRows | undefined;
+  let chunkRows = 0;
+  const segments: { offset: number; floats: number; l2: number; frozen: boolean }[] = [];
+  if (training) {
+    const { config: train, data } = training;
+    const paired = config.loss === "bpr" ? 2 : 1;
+    const visits = training.visits ?? data.rows;
+    const batch = Math.min(paired * train.batchSize, visits);
+    const longest = isFM ? data.maxSlots : M;
+    const most = Math.min(batch * longest, config.features);
+    const nnz = data.features.length;
+    const chunksThatFit = Math.max(1, Math.floor(CHUNK_GRADIENT_BYTES / (4 * chunkFloats)));
+    chunkRows = Math.max(MIN_CHUNK_ROWS, paired * Math.ceil(batch / chunksThatFit / paired));
+    const chunks = Math.ceil(batch / chunkRows);
+    const dropout = train.keep[1] < 1;
+    trainingRows = {
+      rows: data.rows,
+      visits,
+      labels: arena.take(4 * data.rows),
+      rowPtr: arena.take(4 * (data.rows + 1)),
+      features: arena.take(4 * nnz),
+      values: data.values ? arena.take(4 * nnz) : 0,
+      nnz,
+      order: arena.take(4 * visits),
+      yHat: arena.take(4 * batch),
+    };
+    if (isFM && batch > SCORE_ROWS) rowSum = arena.take(4 * rowFloats * batch);
+    if (batchNorm && batch > SCORE_ROWS) rowZ = arena.take(4 * rowFloats * batch);
+    const frozen = (name: string) => train.freeze.includes(name);
+    for (const spec of layout.tensors) {
+      if (spec.byFeature) continue;
+      segments.push({
+        offset: spec.offset,
+        floats: spec.floats,
+        l2: spec.l2 ? train.l2[spec.l2] : 0,
+        frozen: !spec.trainable || frozen(spec.name),
+      });
+    }
+    trainingFields = {
+      rowDz: isFM && (dropout || config.batchNorm) ? arena.take(4 * rowFloats * batch) : 0,
+      slotGrad: arena.take(isFM ? 0 : 4 * rowFloats * batch * M),
+      chunkRows,
+      chunkLoss: arena.take(8 * chunks),
+      chunkGrad: arena.take(4 * chunkFloats * chunks),
+      chunkFloats,
+      slotOf: arena.take(4 * (config.features + 1)),
+      touched: arena.take(4 * most),
+      occStart: arena.take(4 * (most + 1)),
+      occIndex: arena.take(4 * batch * longest),
+      occValue: isFM ? arena.take(4 * batch * longest) : 0,
+      optimizer: OPTIMIZER[train.optimizer],
+      lr: train.lr,
+      momentum: train.momentum,
+      beta1: train.adam.beta1,
+      beta2: train.adam.beta2,
+      epsilon: train.adam.epsilon,
+      ftrlBeta: train.ftrl.beta,
+      ftrlL1: train.ftrl.l1,
+      ftrlL2: train.ftrl.l2,
+      exactRows: train.optimizer === "adam" && train.adam.exact ? 1 : 0,
+      clipNorm: train.clipNorm,
+      l2Embedding: train.l2.embedding,
+      l2Linear: train.l2.linear,
+      freezeEmbedding: frozen("feature_embeddings") ? 1 : 0,
+      freezeLinear: frozen("feature_bias") ? 1 : 0,
+      grad: arena.take(layout.table),
+      state,
+      state2,
+      segments: arena.take(16 * segments.length),
+      segmentCount: segments.length,
+      squares: train.clipNorm > 0 ? arena.take(8 * most) : 0,
+      seed: train.seed,
+    };
+  }
+
+  const at = (name: string) => {
+    const spec = layout.tensors.find((tensor) => tensor.name === name);
+    return spec ? parameters + spec.offset : 0;
+  };
+  const fields: DescFields = {
+    model: MODEL[config.model],
+    n: config.features,
+    M,
+    K: config.factors,
+    Kp,
+    A: config.attentionFactors,
+    Ap,
+    KF: config.fieldFactors,
+    P,
+    activation: ACTIVATION[config.activation],
+    preScale: config.temperatureOn === "projection" ? 1 / config.temperature : 1,
+    logitScale: config.temperatureOn === "logits" ? 1 / config.temperature : 1,
+    rowFloats,
+    table: parameters + layout.table,
+    dense: parameters,
+    bias: at("bias"),
+    attnW: at("attention_W"),
+    attnB: at("attention_b"),
+    attnH: at("attention_p"),
+    fieldU: at("interaction"),
+    KFp: layout.KFp,
+    fieldD: at("factor"),
+    prediction: at("prediction"),
+    gamma: at("batch_norm.gamma"),
+    beta: at("batch_norm.beta"),
+    movingMean: at("batch_norm.moving_mean"),
+    movingVariance: at("batch_norm.moving_variance"),
+    layers: layerTable,
+    layerCount: layers.length,
+    attnWT,
+    fieldPairs,
+    fieldOfSlot,
+    pairs: pairList,
+    fieldRows,
+    sampled,
+    sampleKeys,
+    loss: LOSS[config.loss],
+    rowSum,
+    rowZ,
+    batchNorm,
+    blockRows,
+    scratchRow,
+    sGradients,
+    sRowGrad,
+    sState,
+    sSlots,
+    sSlotGrad,
+    sProducts,
+    productFloats,
+    sHidden,
+    sWeights,
+    sDropped,
+    sScores,
+    sMask,
+    sPairs,
+    sPooled,
+    sInput,
+    sInputGrad,
+    keepWeights: KEEP_ALL,
+    keepProducts: KEEP_ALL,
+    ...trainingFields,
+  };
+  const fill = ({ buffer }: WebAssembly.Memory) => {
+    const u32 = (address: number, length: number) => new Uint32Array(buffer, address, length);
+    u32(fieldOfSlot, M).set(config.fieldOfSlot.slice(0, M));
+    const list = u32(pairList, 3 * Pp);
+    pairs.forEach(({ s, t, p }, i) => {
+      list.set([4 * Kp * s, 4 * Kp * t, config.model === "afm" ? 0 : 4 * Kp * p], 3 * i);
+    });
+    for (let i = P; i < Pp; i++) list.set([4 * Kp * M, 4 * Kp * M, 4 * Kp * fieldRows], 3 * i);
+    layers.forEach((layer, l) => {
+      u32(layerTable + 32 * l, 8).set(layer);
+    });
+    const segmentView = new DataView(buffer, trainingFields.segments ?? 0);
+    segments.forEach(({ offset, floats, l2, frozen }, i) => {
+      segmentView.setUint32(16 * i, offset, true);
+      segmentView.setUint32(16 * i + 4, floats, true);
+      segmentView.setFloat32(16 * i + 8, l2, true);
+      segmentView.setUint32(16 * i + 12, frozen ? 1 : 0, true);
+    });
+  };
+  return {
+    layout,
+    arena,
+    desc,
+    control,
+    sums,
+    parameters,
+    scratch,
+    staging,
+    training: trainingRows,
+    chunkRows,
+    pairs: P,
+    fields,
+    fill,
+  };
+}
+
+/**
+ * Rows that go through a network together: the kernels' gradients are loaded and stored once a block, but the block's
+ * scratch has to stay in cache. Models without a network work row by row, or pair by pair.
+ */
+function blockRowsFor({ layers }: Layout, loss: Loss, scratchRow: number): number {
+  if (layers.length === 0) return loss === "bpr" ? 2 : 1;
+  return Math.min(16, Math.max(4, 4 * Math.floor(BLOCK_BYTES / scratchRow / 4)));
+}
