@@ -3,7 +3,7 @@ import { IfmError } from "../errors.js";
 import { Desc } from "./abi.js";
 import type { Kernels } from "./load.js";
 import type { MemoryPlan } from "./plan.js";
-import { ACTIVE, FAILED, OPEN, PHASE } from "./thread.js";
+import { ACTIVE, FAILED, OPEN, PHASE, type ThreadData } from "./thread.js";
 
 export const CONTROL_BYTES = 64;
 
@@ -60,17 +60,20 @@ export class Threads {
   async start(onLost: (reason: string) => void): Promise<void> {
     const { desc, control, scratch } = this.#plan;
     this.#onLost = onLost;
-    // What a running thread holds is never collected: it must not hold the session.
-    const self = new WeakRef(this);
     const starting = scratch.slice(1).map(async (own) => {
       const data = { module: this.#module, memory: this.#memory, control, desc, scratch: own };
-      const thread = await startThread(data, (reason) => self.deref()?.#lost(thread, reason));
-      this.#others.push(thread);
+      this.#others.push(await Threads.#startOne(new WeakRef(this), data));
     });
     for (const result of await Promise.allSettled(starting)) {
       if (result.status === "rejected") onLost(String(result.reason?.message ?? result.reason));
     }
     forgotten.register(this, this.#others, this);
+  }
+
+  /** What a running thread holds is never collected: its callback, and the scopes around it, must not hold the session. */
+  static async #startOne(owner: WeakRef<Threads>, data: ThreadData): Promise<Thread> {
+    const thread = await startThread(data, (reason) => owner.deref()?.#lost(thread, reason));
+    return thread;
   }
 
   #lost(thread: Thread, reason: string): void {

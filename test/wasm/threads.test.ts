@@ -110,7 +110,11 @@ describe("threads", () => {
     const collect = runInNewContext("gc") as () => void;
     await createTrainer({ ...options, data, threads: 2 });
     expect(workers).toHaveLength(1);
-    await expect.poll(() => (collect(), workers.length), { timeout: 5000 }).toBe(0);
+    const left = () => {
+      collect();
+      return workers.length;
+    };
+    await expect.poll(left, { timeout: 5000 }).toBe(0);
   });
 
   test("a number that cannot be is refused", async () => {
