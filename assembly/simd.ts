@@ -14,9 +14,13 @@ export function hmax(v: v128): f32 {
   );
 }
 
-/** a * b + c, two roundings (no fused multiply-add: the same bits everywhere). */
+/**
+ * a * b + c with two roundings: the same bits everywhere. The module of --fast leaves it to the machine, which fuses them
+ * where it can.
+ */
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
   return f32x4.add(f32x4.mul(a, b), c);
 }
 

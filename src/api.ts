@@ -14,7 +14,7 @@ export { defaultModel, defaultTrain } from "./config.js";
 export type { Dataset } from "./data/dataset.js";
 export { LibfmParser, readLibfm } from "./data/libfm.js";
 export { type ErrorCode, IfmError } from "./errors.js";
-export { type LoadOptions, Model, type PredictOptions } from "./model/model.js";
+export { Model, type PredictOptions } from "./model/model.js";
 export type { TrainingRecord } from "./model/record.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";
@@ -29,3 +29,4 @@ export type {
   TrainEvent,
 } from "./train/types.js";
 export { VERSION } from "./version.js";
+export type { ComputeOptions } from "./wasm/load.js";

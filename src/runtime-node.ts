@@ -11,23 +11,35 @@ import { runThread, type ThreadData } from "./wasm/thread.js";
  * its own that exports the same names.
  */
 
+/** Compiled kernels. */
+export interface KernelBuild {
+  module: WebAssembly.Module;
+  /** Whether they want a memory that several threads can share. */
+  shared: boolean;
+}
+
 // `wasm/` lies beside `src/` and, in the package, beside `dist/`.
-const FILES = {
-  one: new URL("../wasm/ifm.wasm", import.meta.url),
-  threads: new URL("../wasm/ifm-threads.wasm", import.meta.url),
+const BUILDS = {
+  one: { url: new URL("../wasm/ifm.wasm", import.meta.url), shared: false },
+  threads: { url: new URL("../wasm/ifm-threads.wasm", import.meta.url), shared: true },
+  fast: { url: new URL("../wasm/ifm-fast.wasm", import.meta.url), shared: true },
 };
 
-const compiled = new Map<URL, Promise<WebAssembly.Module>>();
+const compiled = new Map<keyof typeof BUILDS, Promise<WebAssembly.Module>>();
 
-/** The kernels for one thread, or for several over a shared memory; compiled once. */
-export function kernelModule(build: keyof typeof FILES = "one"): Promise<WebAssembly.Module> {
-  const url = FILES[build];
-  let module = compiled.get(url);
+/**
+ * The kernels for one thread, for several, or with relaxed SIMD; compiled once.
+ *
+ * @throws WebAssembly.CompileError when this runtime has no relaxed SIMD
+ */
+export async function kernelBuild(build: keyof typeof BUILDS): Promise<KernelBuild> {
+  const { url, shared } = BUILDS[build];
+  let module = compiled.get(build);
   if (module === undefined) {
     module = readFile(url).then((bytes) => WebAssembly.compile(bytes));
-    compiled.set(url, module);
+    compiled.set(build, module);
   }
-  return module;
+  return { module: await module, shared };
 }
 
 /** Threads that this machine runs at once; 1 where there can be no others. */

@@ -34,6 +34,7 @@ export async function evaluate(modelFile: string, file: string, options: Evaluat
   }
   const model = await Model.load(modelFile, {
     threads: await threadsFor(options.threads, file),
+    fast: options.fast === true,
     onWarning: (text) => warn(io, text),
   });
   try {

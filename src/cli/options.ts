@@ -80,6 +80,8 @@ const THREADS = value(
   "auto, but 1 for small files",
 );
 
+const FAST = toggle("--fast", "Output", "relaxed SIMD where there is: other last bits on other machines");
+
 /** All options of `train`. The key of each is its flag in camel case. */
 export const TRAIN_OPTIONS = {
   validation: value("--validation <file>", "Data", "rows that tell which epoch is best; that one is kept", path),
@@ -271,6 +273,7 @@ export const TRAIN_OPTIONS = {
     "ifm.safetensors, fm.safetensors, … by model",
   ),
   threads: THREADS,
+  fast: FAST,
   evaluateTrain: toggle("--evaluate-train", "Output", "measure the training rows after each epoch, not during it"),
   json: toggle("--json", "Output", "one JSON object a line on stdout, nothing else there"),
   quiet: toggle("--quiet", "Output", "say nothing but warnings and errors"),
@@ -292,6 +295,7 @@ const SAMPLED_SCORES = value(
 export const PREDICT_OPTIONS = {
   samplePairs: SAMPLED_SCORES,
   threads: THREADS,
+  fast: FAST,
   output: value("--output <file>", "Output", "file to write the predictions to", path, "-, stdout"),
   link: value(
     "--link <kind>",
@@ -319,6 +323,7 @@ export const EVALUATE_OPTIONS = {
   calibration: toggle("--calibration", "Metrics", "compare probabilities with what happened (logistic loss)"),
   bins: value("--bins <n>", "Metrics", "bins of the probabilities", whole({ min: 1, max: 100 }), "10"),
   threads: THREADS,
+  fast: FAST,
   ...JSON_OPTION,
 } as const;
 

@@ -23,6 +23,7 @@ export async function predict(modelFile: string, file: string, options: PredictV
   }
   const model = await Model.load(modelFile, {
     threads: await threadsFor(options.threads, file),
+    fast: options.fast === true,
     onWarning: (text) => warn(io, text),
   });
   try {

@@ -237,6 +237,7 @@ class TrainCommand {
       signal: this.#interrupts.signal,
       onProgress: (progress) => report.progress(progress),
       threads: await threadsFor(options.threads, this.#files.train),
+      fast: options.fast === true,
       onWarning: (text) => warn(this.#io, text),
     }).catch((error) => {
       throw namingFlag(error);

@@ -1,10 +1,11 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { kernelModule, mostThreads, readModelFile, writeModelFile } from "#runtime";
+import { type KernelBuild, mostThreads, readModelFile, writeModelFile } from "#runtime";
 import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
+import { type ComputeOptions, kernelsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
 import { decodeModel, encodeModel } from "./format.js";
 import { layoutOf, type TensorSpec } from "./layout.js";
@@ -26,13 +27,6 @@ export interface PredictOptions {
   samplePairs?: number;
 }
 
-export interface LoadOptions {
-  /** Threads that score, `auto` for as many as the machine runs at once; they change no bit. 1 by default. */
-  threads?: number | "auto";
-  /** Told what does not stop scoring, such as a thread that could not be started. */
-  onWarning?: (text: string) => void;
-}
-
 /**
  * A trained model: scores rows, says how good the scores are, and is one file.
  *
@@ -43,14 +37,14 @@ export class Model {
   readonly config: ModelConfig;
   /** How it was trained, as far as the file says. */
   readonly record: TrainingRecord;
-  readonly #module: WebAssembly.Module;
+  readonly #kernels: KernelBuild;
   #session: Session | undefined;
   #slots: number;
   readonly #threads: number;
 
   /** @internal Use `Model.load`, or a trainer's `model()`. */
   constructor(
-    module: WebAssembly.Module,
+    kernels: KernelBuild,
     config: ModelConfig,
     record: TrainingRecord,
     fill: (session: Session) => void,
@@ -58,10 +52,10 @@ export class Model {
   ) {
     this.config = config;
     this.record = record;
-    this.#module = module;
+    this.#kernels = kernels;
     this.#slots = FM_SLOTS;
     this.#threads = threads;
-    this.#session = new Session(module, config, this.#slots, undefined, threads);
+    this.#session = new Session(kernels, config, this.#slots, undefined, threads);
     fill(this.#session);
   }
 
@@ -71,17 +65,17 @@ export class Model {
    * @param source its path or URL, or its bytes
    * @throws IfmError IFM_MODEL when it cannot be read, is damaged or is not a model of this package
    */
-  static async load(source: string | URL | Uint8Array, { threads = 1, onWarning }: LoadOptions = {}): Promise<Model> {
+  static async load(source: string | URL | Uint8Array, options: ComputeOptions = {}): Promise<Model> {
     const isBytes = source instanceof Uint8Array;
     const bytes = isBytes ? source : await readModelFile(source);
     const { config, record, tensors } = decodeModel(bytes, isBytes ? undefined : String(source));
-    const count = validateThreads(threads, mostThreads());
-    const module = await kernelModule(count > 1 ? "threads" : "one");
+    const threads = validateThreads(options.threads ?? 1, mostThreads());
+    const kernels = await kernelsFor(threads, options);
     const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
     };
-    const model = new Model(module, config, record, fill, count);
-    await model.#alive().startThreads((reason) => onWarning?.(`a thread is not there: ${reason}`));
+    const model = new Model(kernels, config, record, fill, threads);
+    await model.#alive().startThreads((reason) => options.onWarning?.(`a thread is not there: ${reason}`));
     return model;
   }
 
@@ -178,7 +172,7 @@ export class Model {
     if (this.config.model !== "fm" || data.maxSlots <= this.#slots) return session;
     this.#slots = data.maxSlots;
     // Rows this long are rare; the threads stay with the old memory, and one goes on.
-    const larger = new Session(this.#module, this.config, this.#slots, undefined, this.#threads);
+    const larger = new Session(this.#kernels, this.config, this.#slots, undefined, this.#threads);
     larger.parameters().set(session.parameters());
     session.dispose();
     this.#session = larger;

@@ -1,4 +1,4 @@
-import { breathe, kernelModule, mostThreads } from "#runtime";
+import { breathe, type KernelBuild, kernelBuild, mostThreads } from "#runtime";
 import { type ModelConfig, type TrainConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
@@ -6,6 +6,7 @@ import { parameterCount } from "../model/layout.js";
 import { Model } from "../model/model.js";
 import type { TrainingRecord } from "../model/record.js";
 import { VERSION } from "../version.js";
+import { type ComputeOptions, kernelsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
 import { checkLabels, configureModel, takeTensors } from "./configure.js";
 import { EarlyStopping } from "./early-stopping.js";
@@ -16,7 +17,7 @@ import type { EpochEvent, FitData, InitReport, Metrics, Progress, StartEvent, Tr
 /** Milliseconds between two turns of the event loop while a pass runs. */
 const BREATH = 50;
 
-export interface TrainerOptions {
+export interface TrainerOptions extends ComputeOptions {
   /** What shapes the model; `model` names its kind (default `ifm`). What is left out comes from `init`, the data, defaults. */
   model?: Partial<ModelConfig>;
   /** How to train; what is left out has the defaults of `defaultTrain`. */
@@ -29,10 +30,6 @@ export interface TrainerOptions {
   /** Ends training at the next batch; `model()` then has the best weights so far. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
-  /** Threads that compute, `auto` for as many as the machine runs at once; they change no bit. 1 by default. */
-  threads?: number | "auto";
-  /** Told what does not stop training, such as a thread that could not be started. */
-  onWarning?: (text: string) => void;
 }
 
 /** `TrainConfig` with every key, also the inner ones, optional. */
@@ -57,8 +54,7 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const threads = validateThreads(options.threads ?? 1, mostThreads());
-  const one = await kernelModule("one");
-  const trainer = new Trainer(one, threads > 1 ? await kernelModule("threads") : one, options, threads);
+  const trainer = new Trainer(await kernelBuild("one"), await kernelsFor(threads, options), options, threads);
   await trainer.startThreads();
   return trainer;
 }
@@ -68,7 +64,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
   /** The first event: the whole configuration. */
   readonly start: StartEvent;
   /** The kernels for one thread, which is what models of this training have. */
-  readonly #module: WebAssembly.Module;
+  readonly #one: KernelBuild;
   readonly #options: TrainerOptions;
   readonly #train: TrainConfig;
   readonly #range: LabelRange;
@@ -81,8 +77,8 @@ export class Trainer implements AsyncIterable<TrainEvent> {
   #iterated = false;
 
   /** @internal Use `createTrainer`. */
-  constructor(one: WebAssembly.Module, module: WebAssembly.Module, options: TrainerOptions, threads: number) {
-    this.#module = one;
+  constructor(one: KernelBuild, kernels: KernelBuild, options: TrainerOptions, threads: number) {
+    this.#one = one;
     const { data, init } = options;
     this.#options = options;
     const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
@@ -100,7 +96,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       data: this.#pairs?.data ?? data.train,
       ...(this.#pairs ? { visits: 2 * this.#pairs.count } : {}),
     };
-    const session = new Session(module, config, longest, plan, threads);
+    const session = new Session(kernels, config, longest, plan, threads);
     this.#session = session;
     for (const set of sets) session.checkSlots(set);
     const names = session.layout.tensors.map(({ name }) => name);
@@ -243,7 +239,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const session = this.#alive();
     const asTheyAre = this.#record.bestEpoch === 0 && session.isFinite();
     const weights = this.#snapshot && !asTheyAre ? this.#snapshot : session.parameters();
-    return new Model(this.#module, session.config, this.#record, (target) => target.parameters().set(weights));
+    return new Model(this.#one, session.config, this.#record, (target) => target.parameters().set(weights));
   }
 
   /** Gives up the memory. */

@@ -1,3 +1,4 @@
+import { type KernelBuild, kernelBuild } from "#runtime";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 
@@ -27,6 +28,32 @@ export interface Kernels {
 
 /** First address that is handed out; the module's own constants lie below. */
 export const HEAP_BASE = 16384;
+
+/** What a session computes with. */
+export interface ComputeOptions {
+  /** Threads, `auto` for as many as the machine runs at once; they change no bit. 1 by default. */
+  threads?: number | "auto";
+  /**
+   * Relaxed SIMD where the runtime has it: multiplications and additions may be fused, so that results differ in their
+   * last bits from machine to machine. Off by default.
+   */
+  fast?: boolean;
+  /** Told what does not stop the work, such as a thread that could not be started. */
+  onWarning?: (text: string) => void;
+}
+
+/** The kernels that suit the options and the runtime. */
+export async function kernelsFor(threads: number, { fast, onWarning }: ComputeOptions): Promise<KernelBuild> {
+  if (fast) {
+    try {
+      return await kernelBuild("fast");
+    } catch (error) {
+      if (!(error instanceof WebAssembly.CompileError)) throw error;
+      onWarning?.("fast changes nothing: this runtime has no relaxed SIMD");
+    }
+  }
+  return kernelBuild(threads > 1 ? "threads" : "one");
+}
 
 /** What the debug build calls; the shipped one has no assertions. */
 function abort(_message: number, _file: number, line: number, column: number): never {

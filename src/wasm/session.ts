@@ -1,3 +1,4 @@
+import type { KernelBuild } from "#runtime";
 import type { ModelConfig } from "../config.js";
 import { type Dataset, placeOf } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
@@ -64,26 +65,26 @@ export class Session {
   readonly #threads: Threads;
 
   /**
-   * @param module   the kernels; compiled for shared memory when there are to be several threads
+   * @param kernels  compiled for shared memory when there are to be several threads
    * @param config   the model; parameters are 0 until `initialise` or `write`
    * @param slots    slots of the longest row that will be scored (FM; other models know theirs)
    * @param training how and on what it is trained; without it the session can only score
    * @param threads  room for so many; they are one until `startThreads`
    * @throws IfmError IFM_MEMORY
    */
-  constructor(module: WebAssembly.Module, config: ModelConfig, slots: number, training?: TrainingPlan, threads = 1) {
+  constructor(kernels: KernelBuild, config: ModelConfig, slots: number, training?: TrainingPlan, threads = 1) {
     this.config = config;
     const plan = planMemory(config, slots, training, threads);
     this.#plan = plan;
     this.layout = plan.layout;
     this.chunkRows = plan.chunkRows;
     this.#sampling = { ratio: training?.config.samplePairs ?? 1, after: training?.config.sampleAfter ?? 0 };
-    this.memory = plan.arena.memory(`the ${config.model} model (${config.features} features)`, threads > 1);
-    this.kernels = instantiateKernels(module, this.memory);
+    this.memory = plan.arena.memory(`the ${config.model} model (${config.features} features)`, kernels.shared);
+    this.kernels = instantiateKernels(kernels.module, this.memory);
     this.#desc = new Desc(this.memory, plan.desc);
     this.#desc.set(plan.fields);
     plan.fill(this.memory);
-    this.#threads = new Threads(module, this.memory, this.kernels, plan);
+    this.#threads = new Threads(kernels.module, this.memory, this.kernels, plan);
     this.#identity(plan.staging.order, SCORE_ROWS);
 
     this.unknownFeatures = 0;

@@ -72,11 +72,11 @@ export class Threads {
 
   /** What a running thread holds is never collected: its callback, and the scopes around it, must not hold the session. */
   static async #startOne(owner: WeakRef<Threads>, data: ThreadData): Promise<Thread> {
-    const thread = await startThread(data, (reason) => owner.deref()?.#lost(thread, reason));
+    const thread = await startThread(data, (reason) => owner.deref()?.lost(thread, reason));
     return thread;
   }
 
-  #lost(thread: Thread, reason: string): void {
+  private lost(thread: Thread, reason: string): void {
     const at = this.#others.indexOf(thread);
     if (at === -1) return;
     this.#others.splice(at, 1);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { TrainOptions } from "../../src/train/trainer.js";
 import { readLibfm, readModel } from "../reference/index.js";
 import { assertClose, nearly } from "../support/compare.js";
-import { BUILDS } from "../support/memory.js";
+import { ALL_BUILDS } from "../support/memory.js";
 import { assertTensors, TestSession } from "../support/session.js";
 
 // The golden cases: computed in float64 by automatic differentiation, by others, from the equations of MODELS.md.
@@ -38,7 +38,7 @@ test("all cases are here", () => {
   ]);
 });
 
-describe.each(BUILDS)("$build", ({ module }) => {
+describe.each(ALL_BUILDS)("$build", ({ module }) => {
   test.each(names)("%s: scores, loss, and the weights after one step of plain SGD", (name) => {
     const file = (path: string) => readFileSync(new URL(`${name}/${path}`, ROOT));
     const stored = readModel(file("model.safetensors"));

@@ -1,3 +1,4 @@
+import type { KernelBuild } from "#runtime";
 import type { TrainOptions } from "../../src/train/trainer.js";
 import { type BatchResult, batchGradient, predict, type RefModel, type RefRow } from "../reference/index.js";
 import { assertClose, nearly } from "./compare.js";
@@ -125,7 +126,7 @@ function twinOf(shape: Shape, session: TestSession, model: RefModel, rows: RefRo
  * @throws Error naming shape, tensor and values
  */
 export function checkBatch(
-  module: WebAssembly.Module,
+  module: KernelBuild,
   shape: Shape,
   seed: number,
   watch: { before?: (session: TestSession) => void; after?: (session: TestSession, what: string) => void } = {},

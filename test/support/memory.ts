@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import type { KernelBuild } from "#runtime";
 
 /** A quiet NaN that no computation makes: memory that nobody may read or write. As an address it lies beyond any memory. */
 export const NAN_WORD = 0x7fc0dead;
@@ -8,8 +10,22 @@ export function readModule(path: string): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(new URL(`../../${path}`, import.meta.url)));
 }
 
-/** The builds that the program could run on; every suite of whole models runs on both. */
+function readBuild(path: string, shared = false): KernelBuild {
+  return { module: readModule(path), shared };
+}
+
+/** The builds that whole models are tested on. */
 export const BUILDS = [
-  { build: "release", module: readModule("wasm/ifm.wasm") },
-  { build: "debug", module: readModule("build/debug.wasm") },
+  { build: "release", module: readBuild("wasm/ifm.wasm") },
+  { build: "debug", module: readBuild("build/debug.wasm") },
+] as const;
+
+// Node 20 has relaxed SIMD behind a flag, later ones without.
+setFlagsFromString("--experimental-wasm-relaxed-simd");
+
+/** All modules that are shipped, and the debug build. */
+export const ALL_BUILDS = [
+  ...BUILDS,
+  { build: "threads", module: readBuild("wasm/ifm-threads.wasm", true) },
+  { build: "fast", module: readBuild("wasm/ifm-fast.wasm", true) },
 ] as const;

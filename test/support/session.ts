@@ -1,3 +1,4 @@
+import type { KernelBuild } from "#runtime";
 import { type TrainConfig, validateModelConfig, validateTrainConfig } from "../../src/config.js";
 import type { Dataset } from "../../src/data/dataset.js";
 import { floatOf, pairsOf } from "../../src/model/layout.js";
@@ -170,7 +171,7 @@ export class TestSession {
   #step = 0;
 
   /** @param train `keep` and so on; without momentum as optimizer there are no `gradients` */
-  constructor(module: WebAssembly.Module, model: RefModel, rows: readonly RefRow[], train: TrainOptions = {}) {
+  constructor(kernels: KernelBuild, model: RefModel, rows: readonly RefRow[], train: TrainOptions = {}) {
     const config = { ...model.config, batchNorm: "batch_norm.gamma" in model.tensors };
     this.train = validateTrainConfig(
       { batchSize: rows.length, bpr: { groupBy: [0] }, ...train } as Partial<TrainConfig>,
@@ -180,7 +181,10 @@ export class TestSession {
     this.rows = rows.length;
     this.unit = config.loss === "bpr" ? 2 : 1;
     const data = datasetOf(rows);
-    this.session = new Session(module, validateModelConfig({ ...config }), data.maxSlots, { config: this.train, data });
+    this.session = new Session(kernels, validateModelConfig({ ...config }), data.maxSlots, {
+      config: this.train,
+      data,
+    });
     this.desc = new Desc(this.session.memory, descAddress(this.session));
     for (const spec of this.session.layout.tensors) {
       this.session.write(spec, Float32Array.from(model.tensors[spec.name]!.data));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { kernelModule } from "#runtime";
+import { kernelBuild } from "#runtime";
 import { type BprConfig, validateModelConfig, validateTrainConfig } from "../../src/config.js";
 import type { Dataset } from "../../src/data/dataset.js";
 import { pairsOf } from "../../src/train/pairs.js";
@@ -44,7 +44,7 @@ async function epochOf(data: Dataset, given: Partial<BprConfig>, epoch: number, 
   const config = validateModelConfig({ model: "fm", features, loss: "bpr" });
   const trained = validateTrainConfig({ bpr: given as BprConfig, seed: 5 }, "fm", "bpr");
   const pairs = pairsOf(data, config, trained.bpr, trained.seed, shuffle);
-  const session = new Session(await kernelModule(), config, data.maxSlots, {
+  const session = new Session(await kernelBuild("one"), config, data.maxSlots, {
     config: trained,
     data: pairs.data,
     visits: 2 * pairs.count,

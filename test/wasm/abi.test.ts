@@ -13,7 +13,7 @@ import {
 } from "../../src/wasm/abi.js";
 import { HEAP_BASE, instantiateKernels } from "../../src/wasm/load.js";
 import { STREAM_PRODUCTS, STREAM_WEIGHTS } from "../support/dropout.js";
-import { BUILDS, readModule } from "../support/memory.js";
+import { ALL_BUILDS, readModule } from "../support/memory.js";
 
 const source = (path: string) => readFileSync(new URL(`../../assembly/${path}`, import.meta.url), "utf8");
 
@@ -70,8 +70,8 @@ describe("assembly/abi.ts and src/wasm/abi.ts", () => {
   });
 });
 
-describe.each(BUILDS)("$build module", ({ build, module }) => {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
+describe.each(ALL_BUILDS)("$build module", ({ build, module: { module, shared } }) => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared });
   const kernels = instantiateKernels(module, memory);
 
   test("has the struct's size and version", () => {
