@@ -72,6 +72,9 @@ const notNegative = number({ min: 0 });
 const share = number({ above: 0, max: 1 });
 const decay = number({ min: 0, below: 1 });
 
+/** Of commands that read rows. */
+const NO_CACHE = toggle("--no-cache", "Data", "neither use nor write FILE.ifmcache, which holds large files as read");
+
 /** All options of `train`. The key of each is its flag in camel case. */
 export const TRAIN_OPTIONS = {
   validation: value("--validation <file>", "Data", "rows that tell which epoch is best; that one is kept", path),
@@ -90,6 +93,7 @@ export const TRAIN_OPTIONS = {
     whole({ min: 1, max: 2 ** 31 - 1 }),
     "largest id + 1 of the training rows",
   ),
+  cache: NO_CACHE,
   fields: value("--fields <list>", "Data", "field of each slot of a row, such as 0,0,1", list(fieldNumber), "0,1,2,…"),
 
   model: value("--model <kind>", "Model", "what to train", oneOf(...MODEL_KINDS), DEFAULT_MODEL),
@@ -264,6 +268,7 @@ export const TRAIN_OPTIONS = {
     "ifm.safetensors, fm.safetensors, … by model",
   ),
   evaluateTrain: toggle("--evaluate-train", "Output", "measure the training rows after each epoch, not during it"),
+  plan: toggle("--plan", "Output", "print what memory and time training would take, and end; nothing is written"),
   json: toggle("--json", "Output", "one JSON object a line on stdout, nothing else there"),
   quiet: toggle("--quiet", "Output", "say nothing but warnings and errors"),
   pretrain: {
@@ -282,6 +287,7 @@ const SAMPLED_SCORES = value(
 );
 
 export const PREDICT_OPTIONS = {
+  cache: NO_CACHE,
   samplePairs: SAMPLED_SCORES,
   output: value("--output <file>", "Output", "file to write the predictions to", path, "-, stdout"),
   link: value(
@@ -299,6 +305,7 @@ export const JSON_OPTION = {
 } as const;
 
 export const EVALUATE_OPTIONS = {
+  cache: NO_CACHE,
   samplePairs: SAMPLED_SCORES,
   groupBy: value(
     "--group-by <fields>",

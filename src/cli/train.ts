@@ -3,7 +3,6 @@ import { dirname } from "node:path";
 import { checkWritable } from "../atomic-file.js";
 import { defaultModel, type ModelKind } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
-import { loadDataset } from "../data/open.js";
 import { IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
 import { createTrainer, type Trainer } from "../train/trainer.js";
@@ -11,13 +10,23 @@ import type { EpochEvent, FitData } from "../train/types.js";
 import { compatDefaults } from "./authors.js";
 import { constantMetrics } from "./baseline.js";
 import { errorColors } from "./colors.js";
+import { readRows } from "./data.js";
 import { EXIT, reportError } from "./exit.js";
 import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
 import { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
 import { JsonReport } from "./json.js";
 import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
-import { type Comparison, HumanReport, type RunEnd, SILENT, startWarnings, type TrainReport, warn } from "./report.js";
+import {
+  type Comparison,
+  HumanReport,
+  type Ready,
+  type RunEnd,
+  SILENT,
+  startWarnings,
+  type TrainReport,
+  warn,
+} from "./report.js";
 
 /** `ifm-wasm train [FILE]`. Returns the exit code. */
 export async function train(file: string | undefined, options: TrainValues, io: Io): Promise<number> {
@@ -70,6 +79,8 @@ class TrainCommand {
   readonly #talks: boolean;
   readonly #kind: ModelKind;
   readonly #output: string;
+  #reading = { seconds: 0, fromCache: false };
+  #ready: Ready | undefined;
   /** Who shows the training that is under way. */
   #current: TrainReport = SILENT;
 
@@ -152,11 +163,20 @@ class TrainCommand {
 
   async #load(): Promise<FitData> {
     const { train, validation, test } = this.#files;
-    return {
-      train: await loadDataset(train),
-      ...(validation === undefined ? {} : { validation: await loadDataset(validation) }),
-      ...(test === undefined ? {} : { test: await loadDataset(test) }),
+    const started = performance.now();
+    let fromText = 0;
+    const read = async (file: string) => {
+      const { data, fromCache } = await readRows(file, this.#options);
+      if (!fromCache) fromText++;
+      return data;
     };
+    const data: FitData = {
+      train: await read(train),
+      ...(validation === undefined ? {} : { validation: await read(validation) }),
+      ...(test === undefined ? {} : { test: await read(test) }),
+    };
+    this.#reading = { seconds: (performance.now() - started) / 1000, fromCache: fromText === 0 };
+    return data;
   }
 
   /** An FM with the same settings, as far as they have a meaning for it. */
@@ -242,12 +262,24 @@ class TrainCommand {
     try {
       for (const warning of startWarnings(trainer.start, slotsOf(data))) warn(this.#io, warning);
       const { train, validation, test } = this.#files;
-      report.start(trainer.start, {
-        train,
-        ...(validation === undefined ? {} : { validation }),
-        ...(test === undefined ? {} : { test }),
-        ...(run.initFile === undefined ? {} : { init: run.initFile }),
-      });
+      const isFirst = this.#ready === undefined;
+      this.#ready ??= {
+        // From the start of the process.
+        secondsToFirstBatch: performance.now() / 1000,
+        readSeconds: this.#reading.seconds,
+        fromCache: this.#reading.fromCache,
+      };
+      report.start(
+        trainer.start,
+        {
+          train,
+          ...(validation === undefined ? {} : { validation }),
+          ...(test === undefined ? {} : { test }),
+          ...(run.initFile === undefined ? {} : { init: run.initFile }),
+        },
+        // A person has seen it at the first of two steps, a program sees the second only.
+        isFirst || options.json ? this.#ready : undefined,
+      );
       if (run.comparison !== undefined) report.baseline(run.comparison);
       await run.onReady?.(trainer);
       return await this.#follow(trainer, report);

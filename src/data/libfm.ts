@@ -39,7 +39,8 @@ const LETTER_E = 0x65;
 /** The bit that makes an ASCII letter lower case. */
 const LOWER_CASE = 0x20;
 
-const MAX_ID = 2 ** 31 - 1;
+/** Largest feature id. */
+export const MAX_ID = 2 ** 31 - 1;
 const MAX_U32 = 2 ** 32 - 1;
 const MAX_LINE_BYTES = 2 ** 24;
 const MAX_ERRORS = 20;
@@ -617,7 +618,7 @@ export async function pushAll(source: LibfmSource, parser: LibfmParser): Promise
 }
 
 /** Line of a row: rows from `shiftRows[i]` on stand `shifts[i]` lines further down than their number. */
-function lineOf(row: number, shiftRows: readonly number[], shifts: readonly number[]): number {
+export function lineOf(row: number, shiftRows: ArrayLike<number>, shifts: ArrayLike<number>): number {
   let low = 0;
   let high = shiftRows.length - 1;
   while (low < high) {
