@@ -1,11 +1,12 @@
 import { access, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { checkWritable } from "../atomic-file.js";
-import { defaultModel, type ModelKind } from "../config.js";
+import { defaultModel, type ModelKind, type TrainConfig, validateTrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
-import { createTrainer, type Trainer } from "../train/trainer.js";
+import { configureModel } from "../train/configure.js";
+import { createTrainer, type Trainer, type TrainerOptions } from "../train/trainer.js";
 import type { EpochEvent, FitData } from "../train/types.js";
 import { compatDefaults } from "./authors.js";
 import { constantMetrics } from "./baseline.js";
@@ -15,8 +16,9 @@ import { EXIT, reportError } from "./exit.js";
 import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
 import { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
-import { JsonReport } from "./json.js";
+import { JsonReport, jsonLine } from "./json.js";
 import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
+import { describePlan, needOf, planEvent, planTraining, refuseTooLarge } from "./plan.js";
 import {
   type Comparison,
   HumanReport,
@@ -47,6 +49,9 @@ const SAMPLE = "the sample: who earns more than 50,000 dollars a year? (UCI Adul
  * 0.6074, 0.6064: IFM with this 0.6049, 0.6058, 0.6042, without 0.6057, 0.6055, 0.6043.
  */
 const SAMPLE_OPTIONS: Pick<TrainValues, "l2Field"> = { l2Field: 0.1 };
+
+/** Most features of a model. */
+const MAX_FEATURES = 2 ** 31 - 1;
 
 /** A training to be done. */
 interface Run {
@@ -103,8 +108,9 @@ class TrainCommand {
     const initFile = await this.#check();
     const init = initFile === undefined ? undefined : await Model.load(initFile);
     this.#options = this.#complete(init?.config.model);
-    if (this.#files.isSample) this.#say(`${SAMPLE}\n`);
+    if (this.#files.isSample && !this.#options.plan) this.#say(`${SAMPLE}\n`);
     const data = await this.#load();
+    if (this.#options.plan) return await this.#plan(data, init);
     // FM first: the paper starts IFM from it, and a newcomer sees what the interactions add.
     const fm =
       this.#files.isSample && this.#kind !== "fm" && init === undefined ? await this.#trainFm(data) : undefined;
@@ -137,7 +143,7 @@ class TrainCommand {
       throw new IfmError("IFM_USAGE", "--output: a model cannot go to stdout", { hint: "name a file" });
     }
     refuseOverwrite(this.#output, [this.#files.train, this.#files.validation, this.#files.test]);
-    await checkWritable(this.#output);
+    if (!this.#options.plan) await checkWritable(this.#output);
     if (threads !== undefined && threads > 1) this.#say(`--threads ${threads}: this version trains on one thread`);
     if (pretrain !== "1" && pretrain !== "2") return init;
     if (init !== undefined) throw new IfmError("IFM_USAGE", `expected --init or --pretrain ${pretrain}, got both`);
@@ -177,6 +183,41 @@ class TrainCommand {
     };
     this.#reading = { seconds: (performance.now() - started) / 1000, fromCache: fromText === 0 };
     return data;
+  }
+
+  /** Says what training would take. */
+  async #plan(data: FitData, init: Model | undefined): Promise<number> {
+    try {
+      const plan = await planTraining(this.#trainerOptions(data, this.#kind, this.#options, init));
+      this.#io.out.write(this.#options.json ? jsonLine(planEvent(plan)) : describePlan(plan));
+      return EXIT.done;
+    } catch (error) {
+      throw namingFlag(error);
+    } finally {
+      init?.dispose();
+    }
+  }
+
+  /**
+   * What a trainer is made of.
+   *
+   * @throws IfmError `IFM_MEMORY`: it would not fit
+   */
+  #trainerOptions(data: FitData, kind: ModelKind, options: TrainValues, init: Model | undefined): TrainerOptions {
+    const model = modelOverrides(kind, options);
+    const train = trainOverrides(kind, options);
+    // One id beyond the largest that --features takes would be refused as if it had been said.
+    const beyond = data.train.featureCount > MAX_FEATURES && init === undefined ? { features: MAX_FEATURES } : {};
+    const config = configureModel({ ...beyond, ...model }, data.train, init);
+    const settings = validateTrainConfig(train as Partial<TrainConfig>, kind, config.loss);
+    refuseTooLarge(config, needOf(config, settings, data), data);
+    return {
+      model,
+      train,
+      data,
+      ...(init === undefined ? {} : { init }),
+      evaluateTrain: options.evaluateTrain === true,
+    };
   }
 
   /** An FM with the same settings, as far as they have a meaning for it. */
@@ -245,18 +286,10 @@ class TrainCommand {
 
   /** Trains to the end, to an interrupt or until it diverges. */
   async #train(data: FitData, run: Run): Promise<Outcome> {
-    const { kind, options, report } = run;
+    const { options, report } = run;
     this.#interrupts.training = true;
     this.#current = report;
-    const trainer = await createTrainer({
-      model: modelOverrides(kind, options),
-      train: trainOverrides(kind, options),
-      data,
-      ...(run.init === undefined ? {} : { init: run.init }),
-      evaluateTrain: options.evaluateTrain === true,
-      signal: this.#interrupts.signal,
-      onProgress: (progress) => report.progress(progress),
-    }).catch((error) => {
+    const trainer = await this.#makeTrainer(data, run).catch((error) => {
       throw namingFlag(error);
     });
     try {
@@ -287,6 +320,14 @@ class TrainCommand {
       trainer.dispose();
       throw error;
     }
+  }
+
+  async #makeTrainer(data: FitData, { kind, options, report, init }: Run): Promise<Trainer> {
+    return createTrainer({
+      ...this.#trainerOptions(data, kind, options, init),
+      signal: this.#interrupts.signal,
+      onProgress: (progress) => report.progress(progress),
+    });
   }
 
   /** Trains and shows it. */

@@ -39,7 +39,11 @@ describe("ifm-wasm", () => {
     await call("train");
     expect(vi.mocked(train).mock.calls[0].slice(0, 2)).toEqual([undefined, { shuffle: true, cache: true }]);
     await call("predict m.safetensors - --link sigmoid");
-    expect(vi.mocked(predict).mock.calls[0].slice(0, 3)).toEqual(["m.safetensors", "-", { link: "sigmoid", cache: true }]);
+    expect(vi.mocked(predict).mock.calls[0].slice(0, 3)).toEqual([
+      "m.safetensors",
+      "-",
+      { link: "sigmoid", cache: true },
+    ]);
   });
 
   it("takes the authors' flags", async () => {
