@@ -43,7 +43,8 @@ export async function writeFileAtomic(
     const handle = await open(temporary, "wx", mode ?? 0o666);
     try {
       try {
-        await writeFile(handle, data);
+        // Its types do not know that it takes parts.
+        await handle.writeFile(data as Uint8Array);
         // The umask may have taken bits away that the old file had.
         if (mode !== undefined && ((await handle.stat()).mode & 0o777) !== mode) await handle.chmod(mode);
         if (sync) await handle.sync();

@@ -6,12 +6,15 @@ import { IfmError } from "../errors.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
 import { Session } from "../wasm/session.js";
-import { decodeModel, encodeModel } from "./format.js";
+import { decodeModel, encodeModel, modelParts } from "./format.js";
 import { layoutOf, type TensorSpec } from "./layout.js";
 import type { TrainingRecord } from "./record.js";
 
 /** Room for rows of this many slots, until a longer one comes. */
 const FM_SLOTS = 4096;
+
+/** Rows of a tensor that are written at once. */
+const ROWS_AT_ONCE = 4096;
 
 /** What `Model.predict` returns for a row. */
 export interface PredictOptions {
@@ -72,7 +75,17 @@ export class Model {
 
   /** Writes the model file, whole or not at all. */
   async save(path: string): Promise<void> {
-    await writeModelFile(path, this.toBytes());
+    const session = this.#alive();
+    // In parts: of a large table there is no room for a second copy, let alone a third.
+    const tensors = session.layout.tensors.map((spec) => ({
+      name: spec.name,
+      shape: spec.shape,
+      length: spec.rows * spec.cols,
+      *parts() {
+        for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
+      },
+    }));
+    await writeModelFile(path, modelParts(this.config, this.record, tensors));
   }
 
   /** The model file: safetensors, see docs/FORMATS.md. */

@@ -408,13 +408,14 @@ export class Session {
     this.kernels.initState(this.#desc.address, this.#parameters, this.layout.bytes / 4);
   }
 
-  /** A tensor's numbers in its logical shape, without padding. */
-  read(spec: TensorSpec): Float32Array {
-    const { rows, cols } = spec;
+  /** A tensor's numbers in its logical shape, without padding; or up to `most` rows of them, from `first` on. */
+  read(spec: TensorSpec, first = 0, most = spec.rows): Float32Array {
+    const { cols } = spec;
+    const rows = Math.min(most, spec.rows - first);
     const out = new Float32Array(rows * cols);
     const source = this.#f32(this.#parameters + spec.offset, spec.floats);
     for (let r = 0; r < rows; r++) {
-      const at = floatOf(spec, r);
+      const at = floatOf(spec, first + r);
       if (cols === 1) out[r] = source[at]!;
       else out.set(source.subarray(at, at + cols), r * cols);
     }
