@@ -16,7 +16,7 @@ export async function readRows(
   file: string,
   { cache, plan }: Pick<TrainValues, "cache" | "plan">,
 ): Promise<CachedRead> {
-  if (cache === false) return { data: await loadDataset(file), fromCache: false };
+  if (cache === false) return { data: await loadDataset(file, { movable: true }), fromCache: false };
   return loadCached(file, { write: plan !== true });
 }
 

@@ -217,6 +217,7 @@ class TrainCommand {
       data,
       ...(init === undefined ? {} : { init }),
       evaluateTrain: options.evaluateTrain === true,
+      ownsRows: true,
     };
   }
 

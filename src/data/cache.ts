@@ -6,6 +6,7 @@ import { crc32 } from "node:zlib";
 import { writeFileAtomic } from "../atomic-file.js";
 import type { Dataset } from "./dataset.js";
 import { lineOf, MAX_ID } from "./libfm.js";
+import { movableBuffer } from "./movable.js";
 import { loadDataset } from "./open.js";
 
 /*
@@ -33,6 +34,9 @@ const READ_BYTES = 2 ** 20;
  */
 const FINE_TICK = 100;
 const COARSE_TICK = 2000;
+
+/** As the arrays of a cache are. */
+const MOVABLE = { movable: true };
 
 /** Where the fields of the header are. */
 const AT = {
@@ -81,11 +85,11 @@ export interface CachedRead {
  */
 export async function loadCached(path: string, { write = true } = {}): Promise<CachedRead> {
   const before = await sourceAt(path);
-  if (before === undefined) return { data: await loadDataset(path), fromCache: false };
+  if (before === undefined) return { data: await loadDataset(path, MOVABLE), fromCache: false };
   const cache = cacheName(path);
   const cached = await readCache(cache, before, path);
   if (cached !== undefined) return { data: cached, fromCache: true };
-  const data = await loadDataset(path);
+  const data = await loadDataset(path, MOVABLE);
   const after = write && before.settled ? await sourceAt(path) : undefined;
   // Rows of a file that has changed meanwhile are neither those of before nor those of now.
   if (after !== undefined && isSame(before, after)) await writeCache(cache, before, data);
@@ -193,7 +197,7 @@ async function readRows(handle: FileHandle, source: Fingerprint, name: string): 
   let crc = 0;
   const buffers: ArrayBuffer[] = [];
   for (const bytes of sizes) {
-    const buffer = new ArrayBuffer(aligned(bytes));
+    const buffer = movableBuffer(aligned(bytes));
     for (let done = 0; done < buffer.byteLength; done += READ_BYTES) {
       const part = new Uint8Array(buffer, done, Math.min(READ_BYTES, buffer.byteLength - done));
       await readFully(handle, part, at + done);

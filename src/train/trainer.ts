@@ -29,6 +29,11 @@ export interface TrainerOptions {
   /** Ends training at the next batch; `model()` then has the best weights so far. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
+  /**
+   * @internal The training rows are the trainer's: their arrays become views of its memory, which holds a copy anyway,
+   * and buffers that can shrink are emptied.
+   */
+  ownsRows?: boolean;
 }
 
 /** `TrainConfig` with every key, also the inner ones, optional. */
@@ -86,12 +91,16 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const longest = Math.max(...sets.map((set) => set.maxSlots));
     const { bpr, seed, shuffle } = this.#train;
     this.#pairs = config.loss === "bpr" ? pairsOf(data.train, config, bpr, seed, shuffle) : undefined;
+    // Pairs are made of the rows as they were read.
+    const ownsRows = options.ownsRows === true && !this.#pairs;
     const session = new Session(module, config, longest, {
       config: this.#train,
       data: this.#pairs?.data ?? data.train,
       ...(this.#pairs ? { visits: 2 * this.#pairs.count } : {}),
+      release: ownsRows,
     });
     this.#session = session;
+    if (ownsRows) Object.assign(data.train, session.rowData());
     for (const set of sets) session.checkSlots(set);
     const names = session.layout.tensors.map(({ name }) => name);
     for (const name of this.#train.freeze) {

@@ -1,5 +1,6 @@
 import type { Loss, ModelConfig, TrainConfig } from "../config.js";
 import { type Dataset, placeOf } from "../data/dataset.js";
+import { moveInto } from "../data/movable.js";
 import { IfmError } from "../errors.js";
 import { floatOf, type Layout, layoutOf, pairsOf, type TensorSpec } from "../model/layout.js";
 import { ACTIVATION, DESC_BYTES, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "./abi.js";
@@ -93,7 +94,8 @@ export class Session {
    * @param module   the kernels
    * @param config   the model; parameters are 0 until `initialise` or `write`
    * @param training how and on what it is trained; without it the session can only score. `visits`: rows that an epoch
-   *                 goes over, when it is not each row once
+   *                 goes over, when it is not each row once; `release`: buffers of the rows that can shrink do so
+   *                 while they are copied, and `rowData` is what is left of the rows
    * @param slots    slots of the longest row that will be scored (FM; other models know theirs)
    * @throws IfmError IFM_MEMORY
    */
@@ -101,7 +103,7 @@ export class Session {
     module: WebAssembly.Module,
     config: ModelConfig,
     slots: number,
-    training?: { config: TrainConfig; data: Dataset; visits?: number },
+    training?: { config: TrainConfig; data: Dataset; visits?: number; release?: boolean },
   ) {
     this.config = config;
     const layout = layoutOf(config);
@@ -338,7 +340,7 @@ export class Session {
 
     this.unknownFeatures = 0;
     if (training && this.#training) {
-      const { data } = training;
+      const { data, release = false } = training;
       const segmentView = new DataView(this.memory.buffer, trainingFields.segments);
       segments.forEach(({ offset, floats, l2, frozen }, i) => {
         segmentView.setUint32(16 * i, offset, true);
@@ -346,10 +348,14 @@ export class Session {
         segmentView.setFloat32(16 * i + 8, l2, true);
         segmentView.setUint32(16 * i + 12, frozen ? 1 : 0, true);
       });
-      this.#f32(this.#training.labels, data.rows).set(data.labels);
-      this.#u32(this.#training.rowPtr, data.rows + 1).set(data.rowPtr);
-      this.unknownFeatures = this.#writeFeatures(this.#training.features, data.features);
-      if (data.values) this.#f32(this.#training.values, data.values.length).set(data.values);
+      const { nnz } = this.#training;
+      const copy: typeof moveInto = release ? moveInto : (target, source) => target.set(source);
+      copy(this.#f32(this.#training.labels, data.rows), data.labels);
+      copy(this.#u32(this.#training.rowPtr, data.rows + 1), data.rowPtr);
+      const features = this.#u32(this.#training.features, nnz);
+      copy(features, data.features);
+      this.unknownFeatures = this.#replaceUnknown(features);
+      if (data.values) copy(this.#f32(this.#training.values, nnz), data.values);
     }
   }
 
@@ -373,9 +379,13 @@ export class Session {
 
   /** Copies feature ids; ids beyond the table become n, the record that stays zero. Returns how many there were. */
   #writeFeatures(address: number, features: Uint32Array): number {
-    const n = this.config.features;
     const target = this.#u32(address, features.length);
     target.set(features);
+    return this.#replaceUnknown(target);
+  }
+
+  #replaceUnknown(target: Uint32Array): number {
+    const n = this.config.features;
     let unknown = 0;
     for (let i = 0; i < target.length; i++) {
       if (target[i]! >= n) {
@@ -459,6 +469,13 @@ export class Session {
       values: values === 0 ? undefined : this.#f32(values, nnz),
       unknown: this.config.features,
     };
+  }
+
+  /** The training rows as they lie in linear memory: unknown features have become the id n. */
+  rowData(): Pick<Dataset, "labels" | "rowPtr" | "features" | "values"> {
+    const { rows, labels, rowPtr } = this.#training!;
+    const { features, values = null } = this.trainingRows();
+    return { labels: this.#f32(labels, rows), rowPtr: this.#u32(rowPtr, rows + 1), features, values };
   }
 
   /** Selects the training rows for `trainBatch`. */

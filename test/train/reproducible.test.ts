@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -65,6 +65,15 @@ describe.each(KINDS)("%s", (kind) => {
     for (const [name, values] of Object.entries(session.tensors())) {
       assertSameBits(name, trained.tensor(name), values);
     }
+  });
+
+  test("a table that is saved in parts: the bytes that it has in one", async () => {
+    const { model, ...rest } = options(kind);
+    const { model: trained } = await train({ ...rest, model: { ...model, features: 9001 } });
+    const folder = mkdtempSync(join(tmpdir(), "ifm-parts-"));
+    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    await trained.save(join(folder, "model"));
+    expect(Buffer.compare(readFileSync(join(folder, "model")), trained.toBytes())).toBe(0);
   });
 
   test("save, load, predict: the same bits", async () => {
