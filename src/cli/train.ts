@@ -368,7 +368,7 @@ class TrainCommand {
   ): Promise<number> {
     // Without a completed epoch there is nothing but initial weights, which nobody wants unless for 0 epochs.
     if (end.best !== undefined || end.reason === "epochs") {
-      const model = trainer.model();
+      const model = trainer.intoModel();
       await model.save(this.#output);
       end.output = this.#output;
       end.bytes = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);

@@ -48,14 +48,18 @@ export class Model {
     module: WebAssembly.Module,
     config: ModelConfig,
     record: TrainingRecord,
-    fill: (session: Session) => void,
+    weights: Session | ((session: Session) => void),
   ) {
     this.config = config;
     this.record = record;
     this.#module = module;
     this.#slots = FM_SLOTS;
+    if (weights instanceof Session) {
+      this.#session = weights;
+      return;
+    }
     this.#session = new Session(module, config, this.#slots);
-    fill(this.#session);
+    weights(this.#session);
   }
 
   /**

@@ -223,10 +223,22 @@ export class Trainer implements AsyncIterable<TrainEvent> {
    * as they were).
    */
   model(): Model {
+    const weights = this.#weights();
+    return new Model(this.#module, this.#alive().config, this.#record, (target) => target.parameters().set(weights));
+  }
+
+  /** @internal `model()` in the trainer's own memory, where there is none for a copy; the trainer is then disposed of. */
+  intoModel(): Model {
+    const session = this.#alive();
+    session.parameters().set(this.#weights());
+    this.dispose();
+    return new Model(this.#module, session.config, this.#record, session);
+  }
+
+  #weights(): Float32Array {
     const session = this.#alive();
     const asTheyAre = this.#record.bestEpoch === 0 && session.isFinite();
-    const weights = this.#snapshot && !asTheyAre ? this.#snapshot : session.parameters();
-    return new Model(this.#module, session.config, this.#record, (target) => target.parameters().set(weights));
+    return this.#snapshot && !asTheyAre ? this.#snapshot : session.parameters();
   }
 
   /** Gives up the memory. */
