@@ -21,25 +21,33 @@ const MAX_LINKS = 40;
  * is no regular file (`/dev/null`, a pipe) is written as it is, because a rename would put a file in its place. Several
  * writers at once leave the file of one of them.
  *
- * @param data Bytes, or text that is written as UTF-8.
+ * @param data Bytes, also in parts, or text that is written as UTF-8.
+ * @param options.mode Permissions instead of the old file's.
+ * @param options.sync False: after a power failure there may be a file of a part of the content, or of zeros.
  * @throws IfmError `IFM_USAGE`: the path cannot be written, or the disk failed. The old file is then intact, and the
  * temporary file is gone.
  */
-export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  data: Uint8Array | Iterable<Uint8Array> | string,
+  options: { mode?: number; sync?: boolean } = {},
+): Promise<void> {
+  const { sync = true } = options;
   const { file, old } = await findTarget(path);
   if (old !== undefined && !old.isFile()) return explain(path, file, "", () => writeFile(file, data));
   const state = old === undefined ? "" : "; the file that was there is intact";
   await explain(path, file, state, async () => {
     const temporary = temporaryBeside(file);
     // Never more readable than the old file, not even while it is written.
-    const mode = old === undefined ? undefined : old.mode & 0o777;
+    const mode = options.mode ?? (old && old.mode & 0o777);
     const handle = await open(temporary, "wx", mode ?? 0o666);
     try {
       try {
-        await handle.writeFile(data);
+        // Its types do not know that it takes parts.
+        await handle.writeFile(data as Uint8Array);
         // The umask may have taken bits away that the old file had.
         if (mode !== undefined && ((await handle.stat()).mode & 0o777) !== mode) await handle.chmod(mode);
-        await handle.sync();
+        if (sync) await handle.sync();
       } finally {
         await handle.close();
       }
@@ -50,6 +58,7 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string): 
       throw error;
     }
   });
+  if (!sync) return;
   await explain(path, file, ": the new file is in place, but a power failure may undo that", () => {
     return syncFolder(dirname(file));
   });

@@ -115,9 +115,9 @@ export async function readModelFile(path: string | URL): Promise<Uint8Array> {
   }
 }
 
-/** Writes a model file whole or not at all. */
-export function writeModelFile(path: string, bytes: Uint8Array): Promise<void> {
-  return writeFileAtomic(path, bytes);
+/** Writes a model file, given in parts, whole or not at all. */
+export function writeModelFile(path: string, parts: Iterable<Uint8Array>): Promise<void> {
+  return writeFileAtomic(path, parts);
 }
 
 /** Lets signals, timers and I/O have their turn. */

@@ -94,10 +94,15 @@ describe("src/", () => {
     expect(show(metrics.filter(({ to }) => !/^src\/(metrics\/[^/]+|data\/groups|errors)$/.test(to)))).toEqual([]);
   });
 
-  it("knows Node in four places", () => {
+  it("knows Node in five places", () => {
     const places = (path: string) =>
-      isCli(path) || ["src/runtime-node.ts", "src/atomic-file.ts", "src/data/open.ts"].includes(path);
+      isCli(path) ||
+      ["src/runtime-node.ts", "src/atomic-file.ts", "src/data/open.ts", "src/data/cache.ts"].includes(path);
     expect(show(src.filter(({ from, to }) => to.startsWith("node:") && !places(from)))).toEqual([]);
+  });
+
+  it("has a cache of data files that only the command line knows", () => {
+    expect(show(src.filter(({ from, to }) => to === "src/data/cache" && !isCli(from)))).toEqual([]);
   });
 
   it("has an API without a runtime: nothing that src/api.ts reaches imports node:*", () => {

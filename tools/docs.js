@@ -33,8 +33,8 @@ const CUT = "[…]";
 function timeless(text) {
   return text
     .replace(/[\d,]+ +[\d.]+ s\b/g, "# s")
-    .replace(/after [\d.]+ s\b/g, "after # s")
-    .replace(/"(rowsPerSecond|seconds)":[\d.e+-]+/g, '"$1":#')
+    .replace(/(after|read in) [\d.]+ s\b/g, "$1 # s")
+    .replace(/"(rowsPerSecond|seconds|secondsToFirstBatch|readSeconds)":[\d.e+-]+/g, '"$1":#')
     .replace(/[ \t]+/g, " ");
 }
 

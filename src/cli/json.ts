@@ -1,7 +1,7 @@
 import type { EpochEvent, Metrics, StartEvent } from "../train/types.js";
 import { VERSION } from "../version.js";
 import type { Io } from "./io.js";
-import type { Comparison, RunEnd, RunFiles, TrainReport } from "./report.js";
+import type { Comparison, Ready, RunEnd, RunFiles, TrainReport } from "./report.js";
 
 /** One line of JSON; NaN and infinite numbers become null. */
 export function jsonLine(value: unknown): string {
@@ -19,7 +19,7 @@ export class JsonReport implements TrainReport {
   }
 
   /** Model and training configuration lie side by side: their keys do not clash. */
-  start({ model, train, ...facts }: StartEvent, files: RunFiles): void {
+  start({ model, train, ...facts }: StartEvent, files: RunFiles, ready?: Ready): void {
     this.#write({
       event: "start",
       version: VERSION,
@@ -32,6 +32,7 @@ export class JsonReport implements TrainReport {
       memoryBytes: facts.memoryBytes,
       unknownFeatures: facts.unknownFeatures,
       init: facts.init,
+      ...ready,
     });
   }
 

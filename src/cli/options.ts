@@ -82,6 +82,9 @@ const THREADS = value(
 
 const FAST = toggle("--fast", "Output", "relaxed SIMD where there is: other last bits on other machines");
 
+/** Of commands that read rows. */
+const NO_CACHE = toggle("--no-cache", "Data", "neither use nor write FILE.ifmcache, which holds large files as read");
+
 /** All options of `train`. The key of each is its flag in camel case. */
 export const TRAIN_OPTIONS = {
   validation: value("--validation <file>", "Data", "rows that tell which epoch is best; that one is kept", path),
@@ -100,6 +103,7 @@ export const TRAIN_OPTIONS = {
     whole({ min: 1, max: 2 ** 31 - 1 }),
     "largest id + 1 of the training rows",
   ),
+  cache: NO_CACHE,
   fields: value("--fields <list>", "Data", "field of each slot of a row, such as 0,0,1", list(fieldNumber), "0,1,2,…"),
 
   model: value("--model <kind>", "Model", "what to train", oneOf(...MODEL_KINDS), DEFAULT_MODEL),
@@ -275,6 +279,7 @@ export const TRAIN_OPTIONS = {
   threads: THREADS,
   fast: FAST,
   evaluateTrain: toggle("--evaluate-train", "Output", "measure the training rows after each epoch, not during it"),
+  plan: toggle("--plan", "Output", "print what memory and time training would take, and end; nothing is written"),
   json: toggle("--json", "Output", "one JSON object a line on stdout, nothing else there"),
   quiet: toggle("--quiet", "Output", "say nothing but warnings and errors"),
   pretrain: {
@@ -293,6 +298,7 @@ const SAMPLED_SCORES = value(
 );
 
 export const PREDICT_OPTIONS = {
+  cache: NO_CACHE,
   samplePairs: SAMPLED_SCORES,
   threads: THREADS,
   fast: FAST,
@@ -312,6 +318,7 @@ export const JSON_OPTION = {
 } as const;
 
 export const EVALUATE_OPTIONS = {
+  cache: NO_CACHE,
   samplePairs: SAMPLED_SCORES,
   groupBy: value(
     "--group-by <fields>",

@@ -15,6 +15,16 @@ export interface RunFiles {
   init?: string;
 }
 
+/** How long it took until the first batch. */
+export interface Ready {
+  /** From the start of the process. */
+  secondsToFirstBatch: number;
+  /** Of them, to read the rows. */
+  readSeconds: number;
+  /** Whether all rows came from caches. */
+  fromCache: boolean;
+}
+
 /** How a training ended. */
 export interface RunEnd {
   reason: "epochs" | "early-stop" | "aborted" | "diverged";
@@ -38,7 +48,7 @@ export interface Comparison {
 
 /** Whoever shows a training to the user. */
 export interface TrainReport {
-  start(start: StartEvent, files: RunFiles): void;
+  start(start: StartEvent, files: RunFiles, ready?: Ready): void;
   /** Given right after `start`. */
   baseline(comparison: Comparison): void;
   progress(progress: Progress): void;
@@ -96,13 +106,13 @@ export class HumanReport implements TrainReport {
     this.#bar = io.err.isTerminal && io.env.TERM !== "dumb" ? new ProgressBar(io.err.stream) : undefined;
   }
 
-  start(start: StartEvent, files: RunFiles): void {
+  start(start: StartEvent, files: RunFiles, ready?: Ready): void {
     this.#kind = start.model.model;
     this.#loss = start.model.loss;
     this.#table = new EpochTable(start, this.#colors);
     const heading = this.#title === "" ? "" : `${this.#title}: `;
     this.#say(`${this.#colors.bold(heading + this.#kind)}, ${MODEL_NAMES[this.#kind]}`);
-    for (const line of describeStart(start, files)) this.#say(`  ${line}`);
+    for (const line of describeStart(start, files, ready)) this.#say(`  ${line}`);
     this.#say("");
     this.#say(this.#table.header());
   }
@@ -166,7 +176,7 @@ export class HumanReport implements TrainReport {
 }
 
 /** The settings of a training, one subject a line. */
-function describeStart(start: StartEvent, files: RunFiles): string[] {
+function describeStart(start: StartEvent, files: RunFiles, ready: Ready | undefined): string[] {
   const { model, train } = start;
   const shape = [`K ${model.factors}`];
   if (model.model !== "fm") {
@@ -206,6 +216,11 @@ function describeStart(start: StartEvent, files: RunFiles): string[] {
   if (start.init !== undefined) {
     const taken = start.init.taken.length === 0 ? "nothing" : start.init.taken.join(", ");
     subjects.push(["start from", `${files.init ?? "the FM"}: ${taken}`]);
+  }
+  if (ready !== undefined) {
+    const from = ready.fromCache ? ", from the cache" : "";
+    const read = `rows read in ${duration(ready.readSeconds)}${from}`;
+    subjects.push(["ready", `after ${duration(ready.secondsToFirstBatch)}, ${read}`]);
   }
   return columns(subjects);
 }

@@ -1,23 +1,34 @@
 import { access, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { checkWritable } from "../atomic-file.js";
-import { defaultModel, type ModelKind } from "../config.js";
+import { defaultModel, type ModelKind, type TrainConfig, validateTrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
-import { loadDataset } from "../data/open.js";
 import { IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
-import { createTrainer, type Trainer } from "../train/trainer.js";
+import { configureModel } from "../train/configure.js";
+import { createTrainer, type Trainer, type TrainerOptions } from "../train/trainer.js";
 import type { EpochEvent, FitData } from "../train/types.js";
 import { compatDefaults } from "./authors.js";
 import { constantMetrics } from "./baseline.js";
 import { errorColors } from "./colors.js";
+import { readRows } from "./data.js";
 import { EXIT, reportError } from "./exit.js";
 import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
 import { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
-import { JsonReport } from "./json.js";
+import { JsonReport, jsonLine } from "./json.js";
 import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
-import { type Comparison, HumanReport, type RunEnd, SILENT, startWarnings, type TrainReport, warn } from "./report.js";
+import { describePlan, needOf, planEvent, planTraining, refuseTooLarge } from "./plan.js";
+import {
+  type Comparison,
+  HumanReport,
+  type Ready,
+  type RunEnd,
+  SILENT,
+  startWarnings,
+  type TrainReport,
+  warn,
+} from "./report.js";
 import { threadsFor } from "./threads.js";
 
 /** `ifm-wasm train [FILE]`. Returns the exit code. */
@@ -39,6 +50,9 @@ const SAMPLE = "the sample: who earns more than 50,000 dollars a year? (UCI Adul
  * 0.6074, 0.6064: IFM with this 0.6049, 0.6058, 0.6042, without 0.6057, 0.6055, 0.6043.
  */
 const SAMPLE_OPTIONS: Pick<TrainValues, "l2Field"> = { l2Field: 0.1 };
+
+/** Most features of a model. */
+const MAX_FEATURES = 2 ** 31 - 1;
 
 /** A training to be done. */
 interface Run {
@@ -71,6 +85,8 @@ class TrainCommand {
   readonly #talks: boolean;
   readonly #kind: ModelKind;
   readonly #output: string;
+  #reading = { seconds: 0, fromCache: false };
+  #ready: Ready | undefined;
   /** Who shows the training that is under way. */
   #current: TrainReport = SILENT;
 
@@ -93,8 +109,9 @@ class TrainCommand {
     const initFile = await this.#check();
     const init = initFile === undefined ? undefined : await Model.load(initFile);
     this.#options = this.#complete(init?.config.model);
-    if (this.#files.isSample) this.#say(`${SAMPLE}\n`);
+    if (this.#files.isSample && !this.#options.plan) this.#say(`${SAMPLE}\n`);
     const data = await this.#load();
+    if (this.#options.plan) return await this.#plan(data, init);
     // FM first: the paper starts IFM from it, and a newcomer sees what the interactions add.
     const fm =
       this.#files.isSample && this.#kind !== "fm" && init === undefined ? await this.#trainFm(data) : undefined;
@@ -127,7 +144,7 @@ class TrainCommand {
       throw new IfmError("IFM_USAGE", "--output: a model cannot go to stdout", { hint: "name a file" });
     }
     refuseOverwrite(this.#output, [this.#files.train, this.#files.validation, this.#files.test]);
-    await checkWritable(this.#output);
+    if (!this.#options.plan) await checkWritable(this.#output);
     if (pretrain !== "1" && pretrain !== "2") return init;
     if (init !== undefined) throw new IfmError("IFM_USAGE", `expected --init or --pretrain ${pretrain}, got both`);
     return this.#pretrainedFm();
@@ -152,10 +169,58 @@ class TrainCommand {
 
   async #load(): Promise<FitData> {
     const { train, validation, test } = this.#files;
+    const started = performance.now();
+    let fromText = 0;
+    const read = async (file: string) => {
+      const { data, fromCache } = await readRows(file, this.#options);
+      if (!fromCache) fromText++;
+      return data;
+    };
+    const data: FitData = {
+      train: await read(train),
+      ...(validation === undefined ? {} : { validation: await read(validation) }),
+      ...(test === undefined ? {} : { test: await read(test) }),
+    };
+    this.#reading = { seconds: (performance.now() - started) / 1000, fromCache: fromText === 0 };
+    return data;
+  }
+
+  /** Says what training would take. */
+  async #plan(data: FitData, init: Model | undefined): Promise<number> {
+    try {
+      const plan = await planTraining({
+        ...this.#trainerOptions(data, this.#kind, this.#options, init),
+        threads: await threadsFor(this.#options.threads, this.#files.train),
+      });
+      this.#io.out.write(this.#options.json ? jsonLine(planEvent(plan)) : describePlan(plan));
+      return EXIT.done;
+    } catch (error) {
+      throw namingFlag(error);
+    } finally {
+      init?.dispose();
+    }
+  }
+
+  /**
+   * What a trainer is made of.
+   *
+   * @throws IfmError `IFM_MEMORY`: it would not fit
+   */
+  #trainerOptions(data: FitData, kind: ModelKind, options: TrainValues, init: Model | undefined): TrainerOptions {
+    const model = modelOverrides(kind, options);
+    const train = trainOverrides(kind, options);
+    // One id beyond the largest that --features takes would be refused as if it had been said.
+    const beyond = data.train.featureCount > MAX_FEATURES && init === undefined ? { features: MAX_FEATURES } : {};
+    const config = configureModel({ ...beyond, ...model }, data.train, init);
+    const settings = validateTrainConfig(train as Partial<TrainConfig>, kind, config.loss);
+    refuseTooLarge(config, needOf(config, settings, data), data);
     return {
-      train: await loadDataset(train),
-      ...(validation === undefined ? {} : { validation: await loadDataset(validation) }),
-      ...(test === undefined ? {} : { test: await loadDataset(test) }),
+      model,
+      train,
+      data,
+      ...(init === undefined ? {} : { init }),
+      evaluateTrain: options.evaluateTrain === true,
+      ownsRows: true,
     };
   }
 
@@ -225,32 +290,33 @@ class TrainCommand {
 
   /** Trains to the end, to an interrupt or until it diverges. */
   async #train(data: FitData, run: Run): Promise<Outcome> {
-    const { kind, options, report } = run;
+    const { options, report } = run;
     this.#interrupts.training = true;
     this.#current = report;
-    const trainer = await createTrainer({
-      model: modelOverrides(kind, options),
-      train: trainOverrides(kind, options),
-      data,
-      ...(run.init === undefined ? {} : { init: run.init }),
-      evaluateTrain: options.evaluateTrain === true,
-      signal: this.#interrupts.signal,
-      onProgress: (progress) => report.progress(progress),
-      threads: await threadsFor(options.threads, this.#files.train),
-      fast: options.fast === true,
-      onWarning: (text) => warn(this.#io, text),
-    }).catch((error) => {
+    const trainer = await this.#makeTrainer(data, run).catch((error) => {
       throw namingFlag(error);
     });
     try {
       for (const warning of startWarnings(trainer.start, slotsOf(data))) warn(this.#io, warning);
       const { train, validation, test } = this.#files;
-      report.start(trainer.start, {
-        train,
-        ...(validation === undefined ? {} : { validation }),
-        ...(test === undefined ? {} : { test }),
-        ...(run.initFile === undefined ? {} : { init: run.initFile }),
-      });
+      const isFirst = this.#ready === undefined;
+      this.#ready ??= {
+        // From the start of the process.
+        secondsToFirstBatch: performance.now() / 1000,
+        readSeconds: this.#reading.seconds,
+        fromCache: this.#reading.fromCache,
+      };
+      report.start(
+        trainer.start,
+        {
+          train,
+          ...(validation === undefined ? {} : { validation }),
+          ...(test === undefined ? {} : { test }),
+          ...(run.initFile === undefined ? {} : { init: run.initFile }),
+        },
+        // A person has seen it at the first of two steps, a program sees the second only.
+        isFirst || options.json ? this.#ready : undefined,
+      );
       if (run.comparison !== undefined) report.baseline(run.comparison);
       await run.onReady?.(trainer);
       return await this.#follow(trainer, report);
@@ -258,6 +324,17 @@ class TrainCommand {
       trainer.dispose();
       throw error;
     }
+  }
+
+  async #makeTrainer(data: FitData, { kind, options, report, init }: Run): Promise<Trainer> {
+    return createTrainer({
+      ...this.#trainerOptions(data, kind, options, init),
+      threads: await threadsFor(options.threads, this.#files.train),
+      fast: options.fast === true,
+      onWarning: (text) => warn(this.#io, text),
+      signal: this.#interrupts.signal,
+      onProgress: (progress) => report.progress(progress),
+    });
   }
 
   /** Trains and shows it. */
@@ -297,7 +374,7 @@ class TrainCommand {
   ): Promise<number> {
     // Without a completed epoch there is nothing but initial weights, which nobody wants unless for 0 epochs.
     if (end.best !== undefined || end.reason === "epochs") {
-      const model = trainer.model();
+      const model = trainer.intoModel();
       await model.save(this.#output);
       end.output = this.#output;
       end.bytes = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);

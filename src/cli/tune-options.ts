@@ -9,9 +9,9 @@ import { path, whole } from "./parse.js";
 export const TUNE_DEFAULTS = { trials: 27, epochs: 27, reduce: 3 } as const;
 
 /** What `train` has and `tune` has not, or has with another meaning. */
-const APART = ["test", "output", "evaluateTrain", "pretrain", "fast", "compat", "epochs", "seed"] as const;
+const APART = ["test", "output", "evaluateTrain", "plan", "pretrain", "fast", "compat", "epochs", "seed"] as const;
 /** Of the others, which all trials have alike, those that the help lists. It says that there are more. */
-const LISTED = ["validation", "dataset", "path", "model", "init", "loss", "earlyStop", "json", "quiet"];
+const LISTED = ["validation", "dataset", "path", "cache", "model", "init", "loss", "earlyStop", "json", "quiet"];
 
 const HELD = Object.fromEntries(
   Object.entries<OptionSpec<unknown>>(TRAIN_OPTIONS)
@@ -181,7 +181,7 @@ export function trialValues(options: TrialOptions): TrainValues {
 
 /** What all trials have alike of the model and of training, but for its kind and the seed. */
 export function heldValues(options: TuneValues): TrainValues {
-  const apart = ["validation", "dataset", "path", "model", "init", "threads", "json", "quiet"];
+  const apart = ["validation", "dataset", "path", "cache", "model", "init", "threads", "json", "quiet"];
   const held = Object.entries(options).filter(([key, given]) => {
     return key in HELD && !apart.includes(key) && !(key === "shuffle" && given === true);
   });

@@ -4,7 +4,6 @@ import { readFile } from "node:fs/promises";
 import { checkWritable } from "../atomic-file.js";
 import { DEFAULT_SEED, type Loss, type ModelKind, type TrainConfig, validateTrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
-import { loadDataset } from "../data/open.js";
 import { type ErrorCode, IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
 import { configureModel } from "../train/configure.js";
@@ -15,6 +14,7 @@ import { halve, type Rung, rungsOf, type TrialResult } from "../tune/halving.js"
 import { Runs } from "../tune/runs.js";
 import { drawTrials, type Space, type Trial } from "../tune/space.js";
 import { VERSION } from "../version.js";
+import { readRows } from "./data.js";
 import { EXIT } from "./exit.js";
 import { refuseOverwrite, shortPath, trainingFiles } from "./files.js";
 import { Interrupts } from "./interrupts.js";
@@ -126,7 +126,9 @@ class TuneCommand {
   async run(): Promise<number> {
     await this.#check();
     this.#threads = await threadsFor(this.#options.threads, this.#files.train);
-    const data = { train: await loadDataset(this.#files.train), validation: await loadDataset(this.#files.validation) };
+    const { data: train } = await readRows(this.#files.train, this.#options);
+    const { data: validation } = await readRows(this.#files.validation, this.#options);
+    const data = { train, validation };
     const init = this.#files.init === undefined ? undefined : await Model.load(this.#files.init);
     const runs = new Runs(
       (trial) => this.#trainerOptions(this.#trials[trial - 1], data, init),

@@ -1,6 +1,7 @@
 import { IfmError } from "../errors.js";
 import type { Dataset } from "./dataset.js";
 import { explainLine, type Problem } from "./libfm-errors.js";
+import { movableBuffer, moveInto } from "./movable.js";
 import { iterate } from "./streams.js";
 
 /** Where libFM text can come from: bytes in chunks of any size, all bytes at once, or a string. */
@@ -20,6 +21,8 @@ export interface LibfmOptions {
    * `LibfmParser.brokenLines` counts them all. Without it the first such line is thrown.
    */
   onError?: (error: IfmError) => void;
+  /** @internal Whether the arrays of the data set are to be in buffers that can be emptied, see movable.ts. */
+  movable?: boolean;
   /** How many errors are built for `onError`. Default 20. */
   maxErrors?: number;
 }
@@ -39,7 +42,8 @@ const LETTER_E = 0x65;
 /** The bit that makes an ASCII letter lower case. */
 const LOWER_CASE = 0x20;
 
-const MAX_ID = 2 ** 31 - 1;
+/** Largest feature id. */
+export const MAX_ID = 2 ** 31 - 1;
 const MAX_U32 = 2 ** 32 - 1;
 const MAX_LINE_BYTES = 2 ** 24;
 const MAX_ERRORS = 20;
@@ -54,6 +58,11 @@ const MIN_SLOT_BYTES = 4;
 const MIN_ROW_BYTES = 2;
 /** Rows are collected in arrays of at most this many entries, unless one line needs more, and joined at the end. */
 const MAX_PART = 2 ** 20;
+/** Rows and slots whose copies are worth to be avoided: 16 MB. */
+const MANY_ENTRIES = 2 ** 22;
+
+const NO_IDS = new Uint32Array(0);
+const NO_VALUES = new Float32Array(0);
 
 const decoder = new TextDecoder();
 
@@ -63,6 +72,12 @@ const POWERS_OF_TEN = Float64Array.from({ length: 23 }, (_, exponent) => Number(
 /** 1 for the bytes that end a token: blanks, line ends, the start of a comment. */
 const ENDS_TOKEN = new Uint8Array(256);
 for (const byte of [TAB, LF, CR, SPACE, HASH]) ENDS_TOKEN[byte] = 1;
+
+interface ArrayType<T> {
+  new (length: number): T;
+  new (buffer: ArrayBuffer, byteOffset: number, length: number): T;
+  readonly BYTES_PER_ELEMENT: number;
+}
 
 /** Slots of consecutive rows. `values` is null while all of them are 1. */
 interface SlotPart {
@@ -95,6 +110,7 @@ export class LibfmParser {
   readonly #windowBytes: number;
   readonly #onError: ((error: IfmError) => void) | undefined;
   readonly #maxErrors: number;
+  readonly #movable: boolean;
 
   /** First bytes of the file; complete when `#started`. */
   readonly #head: number[] = [];
@@ -115,16 +131,18 @@ export class LibfmParser {
   #problemAt = 0;
 
   readonly #slotParts: SlotPart[] = [];
-  #features = new Uint32Array(0);
+  #features = NO_IDS;
   #values: Float32Array | null = null;
+  /** Where `#values` go when there are any. */
+  #valuesRoom = NO_VALUES;
   /** Slots in `#features`, and in `#slotParts`. */
   #slotCount = 0;
   #slotBase = 0;
   #otherThanOne = 0;
 
   readonly #rowParts: RowPart[] = [];
-  #labels = new Float32Array(0);
-  #ends = new Uint32Array(0);
+  #labels = NO_VALUES;
+  #ends = NO_IDS;
   /** Rows in `#labels`, and in `#rowParts`. */
   #rowCount = 0;
   #rowBase = 0;
@@ -149,6 +167,7 @@ export class LibfmParser {
     this.#windowBytes = Math.min(WINDOW_BYTES, this.#maxLineBytes + 1);
     this.#onError = options.onError;
     this.#maxErrors = options.maxErrors ?? MAX_ERRORS;
+    this.#movable = options.movable ?? false;
   }
 
   /** Rows read so far. */
@@ -290,27 +309,40 @@ export class LibfmParser {
     const slots = Math.ceil(textBytes / MIN_SLOT_BYTES);
     if (this.#slotCount + slots > this.#features.length) {
       this.#closeSlotPart();
-      this.#features = this.#allocate(Uint32Array, partSize(slots, this.#slotBase));
+      const size = partSize(slots, this.#slotBase);
+      if (size > this.#features.length) this.#features = this.#allocate(Uint32Array, size);
     }
     const rows = Math.ceil(textBytes / MIN_ROW_BYTES);
     if (this.#rowCount + rows > this.#labels.length) {
       this.#closeRowPart();
       const size = partSize(rows, this.#rowBase);
-      this.#labels = this.#allocate(Float32Array, size);
-      this.#ends = this.#allocate(Uint32Array, size);
+      if (size > this.#labels.length) {
+        this.#labels = this.#allocate(Float32Array, size);
+        this.#ends = this.#allocate(Uint32Array, size);
+      }
     }
   }
 
   #closeSlotPart(): void {
-    const features = this.#features.subarray(0, this.#slotCount);
-    this.#slotParts.push({ features, values: this.#values });
+    this.#slotParts.push({
+      features: this.#kept(this.#features, this.#slotCount),
+      values: this.#values && this.#kept(this.#values, this.#slotCount),
+    });
+    if (!this.#isLarge) {
+      this.#features = NO_IDS;
+      this.#valuesRoom = NO_VALUES;
+    }
     this.#slotBase += this.#slotCount;
     this.#slotCount = 0;
     this.#values = null;
   }
 
   #closeRowPart(): void {
-    this.#rowParts.push({ labels: this.#labels.subarray(0, this.#rowCount), ends: this.#ends });
+    this.#rowParts.push({
+      labels: this.#kept(this.#labels, this.#rowCount),
+      ends: this.#kept(this.#ends, this.#rowCount),
+    });
+    if (!this.#isLarge) this.#labels = NO_VALUES;
     this.#rowBase += this.#rowCount;
     this.#rowCount = 0;
   }
@@ -456,7 +488,9 @@ export class LibfmParser {
 
   /** Begins to store values: those before were 1. */
   #startValues(): Float32Array {
-    this.#values = this.#allocate(Float32Array, this.#features.length).fill(1);
+    const { length } = this.#features;
+    if (this.#valuesRoom.length !== length) this.#valuesRoom = this.#allocate(Float32Array, length);
+    this.#values = this.#valuesRoom.fill(1);
     return this.#values;
   }
 
@@ -484,23 +518,24 @@ export class LibfmParser {
     this.#closeRowPart();
     const rows = this.#rowBase;
     const nonZeros = this.#slotBase;
-    const features = this.#allocate(Uint32Array, nonZeros);
-    const values = this.#otherThanOne > 0 ? this.#allocate(Float32Array, nonZeros) : null;
+    const features = this.#allocate(Uint32Array, nonZeros, this.#movable);
+    const values = this.#otherThanOne > 0 ? this.#allocate(Float32Array, nonZeros, this.#movable) : null;
     let at = 0;
     for (const part of this.#slotParts) {
-      features.set(part.features, at);
       const partEnd = at + part.features.length;
       if (part.values === null) values?.fill(1, at, partEnd);
-      else values?.set(part.values.subarray(0, part.features.length), at);
+      else if (values !== null) moveInto(values.subarray(at, partEnd), part.values);
+      moveInto(features.subarray(at, partEnd), part.features);
       at = partEnd;
     }
-    const labels = this.#allocate(Float32Array, rows);
-    const rowPtr = this.#allocate(Uint32Array, rows + 1);
+    const labels = this.#allocate(Float32Array, rows, this.#movable);
+    const rowPtr = this.#allocate(Uint32Array, rows + 1, this.#movable);
     at = 0;
     for (const part of this.#rowParts) {
-      labels.set(part.labels, at);
-      rowPtr.set(part.ends.subarray(0, part.labels.length), at + 1);
-      at += part.labels.length;
+      const partEnd = at + part.labels.length;
+      moveInto(rowPtr.subarray(at + 1, partEnd + 1), part.ends);
+      moveInto(labels.subarray(at, partEnd), part.labels);
+      at = partEnd;
     }
     // Not `this.lineOf`: that would keep the parser, and with it a second copy of the rows.
     const [shiftRows, shifts] = [this.#shiftRows, this.#shifts];
@@ -521,11 +556,27 @@ export class LibfmParser {
     return Object.defineProperty(dataset, "lineOf", { value: (row: number) => lineOf(row, shiftRows, shifts) });
   }
 
-  #allocate<T>(ArrayType: { new (length: number): T; readonly BYTES_PER_ELEMENT: number }, length: number): T {
+  /** Whether so much has been read that there should never be two of all; until then that would only take time. */
+  get #isLarge(): boolean {
+    return this.#slotBase + this.#rowBase >= MANY_ENTRIES;
+  }
+
+  /**
+   * The first `length` entries. Of many rows, a copy that can be moved away from, and `array` is used again: to parse into
+   * such buffers would be slow.
+   */
+  #kept<T extends Float32Array | Uint32Array>(array: T, length: number): T {
+    if (!this.#isLarge) return array.subarray(0, length) as T;
+    const kept = this.#allocate(array.constructor as ArrayType<T>, length, true);
+    kept.set(array.subarray(0, length));
+    return kept;
+  }
+
+  #allocate<T>(ArrayType: ArrayType<T>, length: number, movable = false): T {
+    const bytes = length * ArrayType.BYTES_PER_ELEMENT;
     try {
-      return new ArrayType(length);
+      return movable ? new ArrayType(movableBuffer(bytes), 0, length) : new ArrayType(length);
     } catch (cause) {
-      const bytes = length * ArrayType.BYTES_PER_ELEMENT;
       throw new IfmError(
         "IFM_MEMORY",
         `no memory for another ${bytes} bytes after ${this.rows} rows with ${this.#slotBase + this.#slotCount} slots`,
@@ -617,7 +668,7 @@ export async function pushAll(source: LibfmSource, parser: LibfmParser): Promise
 }
 
 /** Line of a row: rows from `shiftRows[i]` on stand `shifts[i]` lines further down than their number. */
-function lineOf(row: number, shiftRows: readonly number[], shifts: readonly number[]): number {
+export function lineOf(row: number, shiftRows: ArrayLike<number>, shifts: ArrayLike<number>): number {
   let low = 0;
   let high = shiftRows.length - 1;
   while (low < high) {

@@ -2,7 +2,13 @@ import { type ModelConfig, validateModelConfig } from "../config.js";
 import { IfmError } from "../errors.js";
 import { layoutOf } from "./layout.js";
 import type { TrainingRecord } from "./record.js";
-import { decodeSafetensors, encodeSafetensors, type Tensor } from "./safetensors.js";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  safetensorsParts,
+  type Tensor,
+  type TensorParts,
+} from "./safetensors.js";
 
 const FORMAT = "ifm-wasm";
 const FORMAT_VERSION = "1";
@@ -27,12 +33,21 @@ const MODEL_KEYS = [
 
 /** Bytes of a model file: safetensors with `format`, `format_version` and `config` in its metadata. */
 export function encodeModel(config: ModelConfig, record: TrainingRecord, tensors: Tensor[]): Uint8Array {
+  return encodeSafetensors(tensors, metadataOf(config, record));
+}
+
+/** The same bytes in parts. */
+export function modelParts(
+  config: ModelConfig,
+  record: TrainingRecord,
+  tensors: readonly TensorParts[],
+): Iterable<Uint8Array> {
+  return safetensorsParts(tensors, metadataOf(config, record));
+}
+
+function metadataOf(config: ModelConfig, record: TrainingRecord): Record<string, string> {
   const ordered = Object.fromEntries(MODEL_KEYS.map((key) => [key, config[key]]));
-  return encodeSafetensors(tensors, {
-    format: FORMAT,
-    format_version: FORMAT_VERSION,
-    config: JSON.stringify({ ...ordered, ...record }),
-  });
+  return { format: FORMAT, format_version: FORMAT_VERSION, config: JSON.stringify({ ...ordered, ...record }) };
 }
 
 /**

@@ -7,12 +7,15 @@ import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metric
 import type { Metrics } from "../train/types.js";
 import { type ComputeOptions, kernelsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
-import { decodeModel, encodeModel } from "./format.js";
+import { decodeModel, encodeModel, modelParts } from "./format.js";
 import { layoutOf, type TensorSpec } from "./layout.js";
 import type { TrainingRecord } from "./record.js";
 
 /** Room for rows of this many slots, until a longer one comes. */
 const FM_SLOTS = 4096;
+
+/** Rows of a tensor that are written at once. */
+const ROWS_AT_ONCE = 4096;
 
 /** What `Model.predict` returns for a row. */
 export interface PredictOptions {
@@ -47,7 +50,7 @@ export class Model {
     kernels: KernelBuild,
     config: ModelConfig,
     record: TrainingRecord,
-    fill: (session: Session) => void,
+    weights: Session | ((session: Session) => void),
     threads = 1,
   ) {
     this.config = config;
@@ -55,8 +58,12 @@ export class Model {
     this.#kernels = kernels;
     this.#slots = FM_SLOTS;
     this.#threads = threads;
+    if (weights instanceof Session) {
+      this.#session = weights;
+      return;
+    }
     this.#session = new Session(kernels, config, this.#slots, undefined, threads);
-    fill(this.#session);
+    weights(this.#session);
   }
 
   /**
@@ -81,7 +88,17 @@ export class Model {
 
   /** Writes the model file, whole or not at all. */
   async save(path: string): Promise<void> {
-    await writeModelFile(path, this.toBytes());
+    const session = this.#alive();
+    // In parts: of a large table there is no room for a second copy, let alone a third.
+    const tensors = session.layout.tensors.map((spec) => ({
+      name: spec.name,
+      shape: spec.shape,
+      length: spec.rows * spec.cols,
+      *parts() {
+        for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
+      },
+    }));
+    await writeModelFile(path, modelParts(this.config, this.record, tensors));
   }
 
   /** The model file: safetensors, see docs/FORMATS.md. */

@@ -20,6 +20,15 @@ export interface Safetensors {
   tensors: Map<string, Tensor>;
 }
 
+/** A tensor to be written, whose values need not be there all at once. */
+export interface TensorParts {
+  name: string;
+  shape: number[];
+  /** Values of all parts together. */
+  length: number;
+  parts(): Iterable<Float32Array>;
+}
+
 export interface DecodeOptions {
   /** Where the bytes came from, for messages. */
   file?: string;
@@ -56,6 +65,25 @@ const REWRITE = "write the file again with the program that made it, or with a r
  * Unicode, a header of more than 16 MiB. `IFM_MEMORY`: more bytes than the runtime can give.
  */
 export function encodeSafetensors(tensors: readonly Tensor[], metadata: Readonly<Record<string, string>>): Uint8Array {
+  const parts = safetensorsParts(
+    tensors.map(({ name, shape, data }) => ({ name, shape, length: data.length, parts: () => [data] })),
+    metadata,
+  );
+  let at = 0;
+  let bytes: Uint8Array | undefined;
+  for (const part of parts) {
+    bytes ??= allocate(tensors.reduce((sum, { data }) => sum + data.byteLength, part.length));
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes as Uint8Array;
+}
+
+/** The bytes of `encodeSafetensors` in parts: the header, then those of the tensors. */
+export function* safetensorsParts(
+  tensors: readonly TensorParts[],
+  metadata: Readonly<Record<string, string>>,
+): Generator<Uint8Array> {
   const names = new Set<string>([METADATA]);
   const members: string[] = [];
   const pairs = Object.entries(metadata);
@@ -63,13 +91,13 @@ export function encodeSafetensors(tensors: readonly Tensor[], metadata: Readonly
     members.push(`"${METADATA}":{${pairs.map(([key, value]) => `${quote(key)}:${quote(value)}`).join(",")}}`);
   }
   let dataBytes = 0;
-  for (const { name, shape, data } of tensors) {
+  for (const { name, shape, length } of tensors) {
     if (names.has(name)) throw new IfmError("IFM_USAGE", `tensor ${show(name)}: this name is taken`);
     names.add(name);
-    if (shape.length > MAX_RANK || elementCount(shape) !== data.length) {
-      throw new IfmError("IFM_USAGE", `tensor ${show(name)}: shape [${shape}] does not fit ${data.length} values`);
+    if (shape.length > MAX_RANK || elementCount(shape) !== length) {
+      throw new IfmError("IFM_USAGE", `tensor ${show(name)}: shape [${shape}] does not fit ${length} values`);
     }
-    const end = dataBytes + data.byteLength;
+    const end = dataBytes + 4 * length;
     members.push(`${quote(name)}:{"dtype":"F32","shape":[${shape}],"data_offsets":[${dataBytes},${end}]}`);
     dataBytes = end;
   }
@@ -86,16 +114,20 @@ export function encodeSafetensors(tensors: readonly Tensor[], metadata: Readonly
     );
   }
   const dataStart = LENGTH_BYTES + headerBytes;
-  const bytes = allocate(dataStart + dataBytes);
+  const bytes = new Uint8Array(dataStart);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(headerBytes), true);
   bytes.set(header, LENGTH_BYTES);
   bytes.fill(0x20, LENGTH_BYTES + header.length, dataStart);
-  let at = dataStart;
-  for (const { data } of tensors) {
-    for (let i = 0; i < data.length; i++, at += 4) view.setFloat32(at, data[i], true);
-  }
-  return bytes;
+  yield bytes;
+  for (const tensor of tensors) for (const values of tensor.parts()) yield littleEndian(values);
+}
+
+function littleEndian(values: Float32Array): Uint8Array {
+  if (HOST_IS_LITTLE_ENDIAN) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const view = new DataView(new ArrayBuffer(values.byteLength));
+  for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i], true);
+  return new Uint8Array(view.buffer);
 }
 
 /**

@@ -30,6 +30,11 @@ export interface TrainerOptions extends ComputeOptions {
   /** Ends training at the next batch; `model()` then has the best weights so far. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
+  /**
+   * @internal The training rows are the trainer's: their arrays become views of its memory, which holds a copy anyway,
+   * and buffers that can shrink are emptied.
+   */
+  ownsRows?: boolean;
 }
 
 /** `TrainConfig` with every key, also the inner ones, optional. */
@@ -91,13 +96,17 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const longest = Math.max(...sets.map((set) => set.maxSlots));
     const { bpr, seed, shuffle } = this.#train;
     this.#pairs = config.loss === "bpr" ? pairsOf(data.train, config, bpr, seed, shuffle) : undefined;
+    // Pairs are made of the rows as they were read.
+    const ownsRows = options.ownsRows === true && !this.#pairs;
     const plan = {
       config: this.#train,
       data: this.#pairs?.data ?? data.train,
       ...(this.#pairs ? { visits: 2 * this.#pairs.count } : {}),
+      release: ownsRows,
     };
     const session = new Session(kernels, config, longest, plan, threads);
     this.#session = session;
+    if (ownsRows) Object.assign(data.train, session.rowData());
     for (const set of sets) session.checkSlots(set);
     const names = session.layout.tensors.map(({ name }) => name);
     for (const name of this.#train.freeze) {
@@ -236,10 +245,22 @@ export class Trainer implements AsyncIterable<TrainEvent> {
    * as they were).
    */
   model(): Model {
+    const weights = this.#weights();
+    return new Model(this.#one, this.#alive().config, this.#record, (target) => target.parameters().set(weights));
+  }
+
+  /** @internal `model()` in the trainer's own memory, where there is none for a copy; the trainer is then disposed of. */
+  intoModel(): Model {
+    const session = this.#alive();
+    session.parameters().set(this.#weights());
+    this.dispose();
+    return new Model(this.#one, session.config, this.#record, session);
+  }
+
+  #weights(): Float32Array {
     const session = this.#alive();
     const asTheyAre = this.#record.bestEpoch === 0 && session.isFinite();
-    const weights = this.#snapshot && !asTheyAre ? this.#snapshot : session.parameters();
-    return new Model(this.#one, session.config, this.#record, (target) => target.parameters().set(weights));
+    return this.#snapshot && !asTheyAre ? this.#snapshot : session.parameters();
   }
 
   /** Gives up the memory. */

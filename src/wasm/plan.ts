@@ -48,6 +48,8 @@ export interface TrainingPlan {
   data: Dataset;
   /** Rows that an epoch visits, when it is not each row once. */
   visits?: number;
+  /** Buffers of the rows that can shrink do so while they are copied; `Session.rowData` is what is left of the rows. */
+  release?: boolean;
 }
 
 /** Where everything of a session lies in its memory, and what the kernels are told of it. */

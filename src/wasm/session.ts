@@ -1,6 +1,7 @@
 import type { KernelBuild } from "#runtime";
 import type { ModelConfig } from "../config.js";
 import { type Dataset, placeOf } from "../data/dataset.js";
+import { moveInto } from "../data/movable.js";
 import { IfmError } from "../errors.js";
 import { floatOf, type Layout, type TensorSpec } from "../model/layout.js";
 import { Desc } from "./abi.js";
@@ -89,14 +90,17 @@ export class Session {
 
     this.unknownFeatures = 0;
     if (training && plan.training) {
-      const { data } = training;
-      const { labels, rowPtr, features, values } = plan.training;
+      const { data, release = false } = training;
+      const { labels, rowPtr, features, values, nnz } = plan.training;
       const [keepWeights, keepProducts] = training.config.keep.map((keep) => this.kernels.keepThreshold(keep));
       this.#desc.set({ keepWeights: keepWeights!, keepProducts: keepProducts! });
-      this.#f32(labels, data.rows).set(data.labels);
-      this.#u32(rowPtr, data.rows + 1).set(data.rowPtr);
-      this.unknownFeatures = this.#writeFeatures(features, data.features);
-      if (data.values) this.#f32(values, data.values.length).set(data.values);
+      const copy: typeof moveInto = release ? moveInto : (target, source) => target.set(source);
+      copy(this.#f32(labels, data.rows), data.labels);
+      copy(this.#u32(rowPtr, data.rows + 1), data.rowPtr);
+      const ids = this.#u32(features, nnz);
+      copy(ids, data.features);
+      this.unknownFeatures = this.#replaceUnknown(ids);
+      if (data.values) copy(this.#f32(values, nnz), data.values);
     }
   }
 
@@ -139,9 +143,13 @@ export class Session {
 
   /** Copies feature ids; ids beyond the table become n, the record that stays zero. Returns how many there were. */
   #writeFeatures(address: number, features: Uint32Array): number {
-    const n = this.config.features;
     const target = this.#u32(address, features.length);
     target.set(features);
+    return this.#replaceUnknown(target);
+  }
+
+  #replaceUnknown(target: Uint32Array): number {
+    const n = this.config.features;
     let unknown = 0;
     for (let i = 0; i < target.length; i++) {
       if (target[i]! >= n) {
@@ -174,13 +182,14 @@ export class Session {
     this.kernels.initState(this.#desc.address, this.#plan.parameters, this.layout.bytes / 4);
   }
 
-  /** A tensor's numbers in its logical shape, without padding. */
-  read(spec: TensorSpec): Float32Array {
-    const { rows, cols } = spec;
+  /** A tensor's numbers in its logical shape, without padding; or up to `most` rows of them, from `first` on. */
+  read(spec: TensorSpec, first = 0, most = spec.rows): Float32Array {
+    const { cols } = spec;
+    const rows = Math.min(most, spec.rows - first);
     const out = new Float32Array(rows * cols);
     const source = this.#f32(this.#plan.parameters + spec.offset, spec.floats);
     for (let r = 0; r < rows; r++) {
-      const at = floatOf(spec, r);
+      const at = floatOf(spec, first + r);
       if (cols === 1) out[r] = source[at]!;
       else out.set(source.subarray(at, at + cols), r * cols);
     }
@@ -224,6 +233,13 @@ export class Session {
       values: values === 0 ? undefined : this.#f32(values, nnz),
       unknown: this.config.features,
     };
+  }
+
+  /** The training rows as they lie in linear memory: unknown features have become the id n. */
+  rowData(): Pick<Dataset, "labels" | "rowPtr" | "features" | "values"> {
+    const { rows, labels, rowPtr } = this.#plan.training!;
+    const { features, values = null } = this.trainingRows();
+    return { labels: this.#f32(labels, rows), rowPtr: this.#u32(rowPtr, rows + 1), features, values };
   }
 
   /** Selects the training rows for `trainBatch`. */

@@ -30,15 +30,20 @@ describe("ifm-wasm", () => {
       keep: [1, 0.9],
       hidden: [100, 75],
       shuffle: false,
+      cache: true,
       json: true,
     });
   });
 
-  it("gives nothing that was not said, but commander's own default of --no-shuffle", async () => {
+  it("gives nothing that was not said, but the true that commander gives --no-shuffle and --no-cache", async () => {
     await call("train");
-    expect(vi.mocked(train).mock.calls[0].slice(0, 2)).toEqual([undefined, { shuffle: true }]);
+    expect(vi.mocked(train).mock.calls[0].slice(0, 2)).toEqual([undefined, { shuffle: true, cache: true }]);
     await call("predict m.safetensors - --link sigmoid");
-    expect(vi.mocked(predict).mock.calls[0].slice(0, 3)).toEqual(["m.safetensors", "-", { link: "sigmoid" }]);
+    expect(vi.mocked(predict).mock.calls[0].slice(0, 3)).toEqual([
+      "m.safetensors",
+      "-",
+      { link: "sigmoid", cache: true },
+    ]);
   });
 
   it("takes the authors' flags", async () => {

@@ -262,6 +262,9 @@ describe("train", () => {
       seed: expect.any(Number),
       rows: { train: 300, validation: 80 },
       files: { train: "rows.libfm", validation: "more.libfm", output: "json.safetensors" },
+      secondsToFirstBatch: expect.any(Number),
+      readSeconds: expect.any(Number),
+      fromCache: false,
     });
     expect(events[2]).toMatchObject({
       epoch: 2,

@@ -151,7 +151,8 @@ describe("a training for programs", () => {
   it("is one JSON object a line on stdout", () => {
     const io = testIo();
     const report = new JsonReport(io, "ifm.safetensors");
-    report.start(startEvent(), { train: "rows.libfm" });
+    const ready = { secondsToFirstBatch: 0.5, readSeconds: 0.25, fromCache: true };
+    report.start(startEvent(), { train: "rows.libfm" }, ready);
     report.baseline({ rows: 10, constant: { rows: 10, rmse: 1, mae: 1 } });
     report.progress();
     report.epoch(epoch(1));
@@ -168,6 +169,7 @@ describe("a training for programs", () => {
       batchSize: 1024,
       files: { train: "rows.libfm", output: "ifm.safetensors" },
       rows: { train: 28_561, validation: 4000, test: 100 },
+      ...ready,
     });
     expect(baseline).toEqual({ event: "baseline", constant: { validation: { rows: 10, rmse: 1, mae: 1 } } });
     expect(first).toMatchObject({ event: "epoch", epoch: 1, rowsPerSecond: 1_504_595, train: { rmse: 0.9 } });

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { Model, type TrainerOptions, type TrainOptions } from "../../src/api.js";
+import { createTrainer, Model, type TrainerOptions, type TrainOptions } from "../../src/api.js";
 import { assertSameBits } from "../support/compare.js";
 import { parse, plantedRows } from "../support/data.js";
 import { BUILDS } from "../support/memory.js";
@@ -65,6 +65,28 @@ describe.each(KINDS)("%s", (kind) => {
     for (const [name, values] of Object.entries(session.tensors())) {
       assertSameBits(name, trained.tensor(name), values);
     }
+  });
+
+  test("the model that a trainer becomes: the one that it gives", async () => {
+    for (const epochs of [0, 3]) {
+      const trainer = await createTrainer(options(kind, { epochs }));
+      for await (const _ of trainer);
+      const given = trainer.model();
+      const become = trainer.intoModel();
+      expect(Buffer.compare(become.toBytes(), given.toBytes())).toBe(0);
+      assertSameBits("predictions", become.predict(data.validation), given.predict(data.validation));
+      expect(() => trainer.model()).toThrow("used after dispose");
+    }
+  });
+
+  test("a table that is saved in parts: the bytes that it has in one", async () => {
+    const { model, ...rest } = options(kind);
+    const { model: trained } = await train({ ...rest, model: { ...model, features: 9001 } });
+    const folder = mkdtempSync(join(tmpdir(), "ifm-parts-"));
+    await trained.save(join(folder, "model"));
+    const bytes = readFileSync(join(folder, "model"));
+    rmSync(folder, { recursive: true });
+    expect(Buffer.compare(bytes, trained.toBytes())).toBe(0);
   });
 
   test("save, load, predict: the same bits", async () => {
