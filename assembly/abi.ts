@@ -107,12 +107,12 @@ export class Desc {
   chunkGrad: usize; //     f32[chunks, chunkFloats]: [ dBias 0 0 0 | dWT Ap·Kp | db Ap | dh Ap | dF (fieldRows + 1)·Kp | layers ]
   chunkFloats: u32;
 
-  // Occurrences of the batch, sorted by feature (a sparse set, then a counting sort)
-  slotOf: usize; //        u32[n + 1] feature -> place in `touched`; valid only where touched[slotOf[j]] == j
-  touched: usize; //       u32[most] features of this batch in order of first touch
+  // Occurrences of the batch, sorted by feature
+  slotOf: usize; //        u32[n + 1] one behind the feature's last occurrence, 0 if it has none; kept between batches
+  touched: usize; //       u32[most + 1] features of this batch in order of first touch; kept between batches
   occStart: usize; //      u32[most + 1] first occurrence of each touched feature
   occIndex: usize; //      u32[occurrences] row of rowSum (FM) or of slotGrad (IFM)
-  occValue: usize; //      f32[occurrences] value x (FM)
+  occValue: usize; //      f32[occurrences] value x (FM, unless every value is 1)
   touchedCount: u32; //    written by sortOccurrences
   squares: usize; //       f64[most] squared gradient norm of each touched feature (clipping)
 

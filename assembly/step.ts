@@ -183,8 +183,7 @@ export function updateRecords(d: Desc, from: u32, to: u32, scale: f32): void {
 export function updateUntouched(d: Desc, from: u32, to: u32): void {
   const rowBytes = <usize>d.rowFloats << 2;
   for (let j = from; j < to; j++) {
-    const t = load<u32>(d.slotOf + (<usize>j << 2));
-    if (t < d.touchedCount && load<u32>(d.touched + (<usize>t << 2)) == j) continue;
+    if (load<u32>(d.slotOf + (<usize>j << 2))) continue;
     updateRecord(d, d.table + <usize>j * rowBytes, 0, 0, 0, 1);
   }
 }

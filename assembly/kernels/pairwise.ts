@@ -185,7 +185,7 @@ function recordGradientByLane(g: usize, record: usize, d: Desc, from: u32, to: u
     let sum = zero(), q = zero();
     for (let i = begin; i < end; i += 4) {
       const at = k + <usize>load<u32>(d.occIndex + i) * rowBytes;
-      const x = v128.load32_splat(d.occValue + i);
+      const x = d.values ? v128.load32_splat(d.occValue + i) : f32x4.splat(1);
       sum = madd(x, v128.load(d.rowSum + at), sum);
       q = madd(f32x4.mul(x, x), v128.load(d.rowDz + at), q);
     }
@@ -194,7 +194,7 @@ function recordGradientByLane(g: usize, record: usize, d: Desc, from: u32, to: u
   let dw: f32 = 0;
   for (let i = begin; i < end; i += 4) {
     const dy = load<f32>(d.rowSum + laneBytes + <usize>load<u32>(d.occIndex + i) * rowBytes);
-    dw += load<f32>(d.occValue + i) * dy;
+    dw += d.values ? load<f32>(d.occValue + i) * dy : dy;
   }
   v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 }
