@@ -1777,6 +1777,7 @@ const sortOccurrences = kernelCase({
       slotOf: inOut(Uint32Array.from({ length: FEATURES + 1 }, (_, j) => (j < LEFT_BEHIND || j === FEATURES ? 0 : 7))),
       order: input(Uint32Array.from(random.permutation(N))),
       rowPtr: input(rowPtr),
+      labels: input(random.values(N)),
       features: input(ids.map((j) => (known === "none" ? FEATURES : Math.min(j, FEATURES)))),
       values: input(values ? random.values(nnz) : NONE),
     };
@@ -1786,6 +1787,7 @@ const sortOccurrences = kernelCase({
     n: FEATURES,
     first: 3,
     count: rows,
+    labels: at.labels,
     order: at.order,
     rowPtr: at.rowPtr,
     features: at.features,
