@@ -80,7 +80,8 @@ export function trainChunk(d: Desc, c: u32, scratch: usize): void {
   for (let b = from; b < to; b += d.blockRows) {
     const rows = min(d.blockRows, to - b);
     forward(d, b, rows, scratch, true);
-    memory.fill(dy, 0, <usize>d.blockRows << 2);
+    // Only of a block that is not full: a call for the 4 bytes of FM's one row costs as much as its loss.
+    if (rows < d.blockRows) memory.fill(dy, 0, <usize>d.blockRows << 2);
     loss += lossOfRows(dy, d, b, rows);
     backward(d, b, rows, scratch, dy, chunk);
   }
@@ -167,6 +168,10 @@ export function updateDense(d: Desc, scale: f32): void {
 @inline
 function updateRecord(d: Desc, record: usize, g: usize, l2Embedding: f32, l2Linear: f32, scale: f32): void {
   const laneBytes = <usize>d.Kp << 2;
+  if (l2Embedding == l2Linear && !(d.freezeEmbedding | d.freezeLinear)) {
+    optimizerStep(d, record, g, d.rowFloats, l2Linear, scale);
+    return;
+  }
   if (!d.freezeEmbedding) optimizerStep(d, record, g, d.Kp, l2Embedding, scale);
   if (!d.freezeLinear) optimizerStep(d, record + laneBytes, g ? g + laneBytes : 0, 4, l2Linear, scale);
 }
