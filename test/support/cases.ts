@@ -194,7 +194,7 @@ const pairwiseForward = kernelCase({
   tolerance: 5e-7,
   shapes: cross({ K: FACTORS, slots: [0, ...SLOTS], oneHot: [true, false], wantsZ: [true, false] }),
   buffers: ({ K, slots, oneHot, wantsZ }, random) => ({
-    S: output(pad4(K)),
+    S: output(pad4(K) + 4),
     z: output(wantsZ ? pad4(K) : 0),
     table: input(table(random, K)),
     features: input(features(random, slots)),
@@ -212,8 +212,10 @@ const pairwiseForward = kernelCase({
     const S = z.map((_, k) => sum(lane(k)));
     const sScale = z.map((_, k) => sum(abs(lane(k))));
     const zScale = z.map((_, k) => sScale[k]! ** 2 + sum(lane(k).map((x) => x * x)));
+    const linear = Array.from(features, (j, s) => table[j * (Kp + 4) + Kp]! * (values[s] ?? 1));
+    const withLinear = (lanes: number[], total: number) => padded([...padded(lanes, Kp), total], Kp + 4);
     return {
-      S: { values: padded(S, Kp), scale: padded(sScale, Kp) },
+      S: { values: withLinear(S, sum(linear)), scale: withLinear(sScale, sum(abs(linear))) },
       z: { values: padded(z, wantsZ ? Kp : 0), scale: padded(zScale, Kp) },
       returns: { values: [sum(z)], scale: sum(zScale) },
     };
