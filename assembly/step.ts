@@ -80,7 +80,7 @@ export function trainChunk(d: Desc, c: u32, scratch: usize): void {
   for (let b = from; b < to; b += d.blockRows) {
     const rows = min(d.blockRows, to - b);
     forward(d, b, rows, scratch, true);
-    // Only of a block that is not full: a call for the 4 bytes of FM's one row costs as much as its loss.
+    // Behind the rows of a block that is not full; a call for a few bytes is dear where a block is a row.
     if (rows < d.blockRows) memory.fill(dy, 0, <usize>d.blockRows << 2);
     loss += lossOfRows(dy, d, b, rows);
     backward(d, b, rows, scratch, dy, chunk);
