@@ -7,7 +7,7 @@
  * Sizes carry the capital letters of docs/NOTATION.md; `p` at the end marks a size rounded up to 4 lanes.
  * Pointers are bytes, 16-aligned unless a comment says otherwise.
  */
-export const ABI_VERSION: u32 = 1;
+export const ABI_VERSION: u32 = 2;
 
 export const FM: u32 = 0;
 export const AFM: u32 = 1;
@@ -95,7 +95,7 @@ export class Desc {
   keepWeights: u32; //     threshold of keep[0] in 1 … 65536
   keepProducts: u32; //    threshold of keep[1]
   yHat: usize; //          f32[batch rows] scores
-  rowSum: usize; //        FM: f32[batch rows, rowFloats] Σ v x, then [ dz ⊙ Σ v x | dy 0 0 0 ]
+  rowSum: usize; //        FM: f32[batch rows, rowFloats] [ Σ v x | Σ w x 0 0 0 ], then [ dz ⊙ Σ v x | dy 0 0 0 ]
   rowDz: usize; //         FM with dropout or batch norm: f32[batch rows, rowFloats] dLoss/dz
   rowZ: usize; //          FM with batch norm: f32[batch rows, rowFloats] z
   batchNorm: usize; //     f32[4, Kp] mean, 1/√(σ² + ε), dγ, dβ
@@ -107,12 +107,12 @@ export class Desc {
   chunkGrad: usize; //     f32[chunks, chunkFloats]: [ dBias 0 0 0 | dWT Ap·Kp | db Ap | dh Ap | dF (fieldRows + 1)·Kp | layers ]
   chunkFloats: u32;
 
-  // Occurrences of the batch, sorted by feature (a sparse set, then a counting sort)
-  slotOf: usize; //        u32[n + 1] feature -> place in `touched`; valid only where touched[slotOf[j]] == j
-  touched: usize; //       u32[most] features of this batch in order of first touch
+  // Occurrences of the batch, sorted by feature
+  slotOf: usize; //        u32[n + 1] one behind the feature's last occurrence, 0 if it has none; kept between batches
+  touched: usize; //       u32[most + 1] features of this batch in order of first touch; kept between batches
   occStart: usize; //      u32[most + 1] first occurrence of each touched feature
   occIndex: usize; //      u32[occurrences] row of rowSum (FM) or of slotGrad (IFM)
-  occValue: usize; //      f32[occurrences] value x (FM)
+  occValue: usize; //      f32[occurrences] value x (FM, unless every value is 1)
   touchedCount: u32; //    written by sortOccurrences
   squares: usize; //       f64[most] squared gradient norm of each touched feature (clipping)
 

@@ -142,7 +142,8 @@ function trainChunk(d: Desc, c: u32, scratch: usize): void {
   for (let b = from; b < to; b += d.blockRows) {
     const rows = min(d.blockRows, to - b);
     forward(d, b, rows, scratch, true);
-    memory.fill(dy, 0, <usize>d.blockRows << 2);
+    // Behind the rows of a block that is not full; a call for a few bytes is dear where a block is a row.
+    if (rows < d.blockRows) memory.fill(dy, 0, <usize>d.blockRows << 2);
     loss += lossOfRows(dy, d, b, rows);
     backward(d, b, rows, scratch, dy, chunk);
   }
@@ -259,6 +260,10 @@ function updateDense(d: Desc): void {
 @inline
 function updateRecord(d: Desc, record: usize, g: usize, l2Embedding: f32, l2Linear: f32, scale: f32): void {
   const laneBytes = <usize>d.Kp << 2;
+  if (l2Embedding == l2Linear && !(d.freezeEmbedding | d.freezeLinear)) {
+    optimizerStep(d, record, g, d.rowFloats, l2Linear, scale);
+    return;
+  }
   if (!d.freezeEmbedding) optimizerStep(d, record, g, d.Kp, l2Embedding, scale);
   if (!d.freezeLinear) optimizerStep(d, record + laneBytes, g ? g + laneBytes : 0, 4, l2Linear, scale);
 }
@@ -274,8 +279,7 @@ function updateRecords(d: Desc, from: u32, to: u32, g: usize): void {
 function updateUntouched(d: Desc, from: u32, to: u32): void {
   const rowBytes = <usize>d.rowFloats << 2;
   for (let j = from; j < to; j++) {
-    const t = load<u32>(d.slotOf + (<usize>j << 2));
-    if (t < d.touchedCount && load<u32>(d.touched + (<usize>t << 2)) == j) continue;
+    if (load<u32>(d.slotOf + (<usize>j << 2))) continue;
     updateRecord(d, d.table + <usize>j * rowBytes, 0, 0, 0, 1);
   }
 }

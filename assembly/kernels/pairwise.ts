@@ -2,13 +2,23 @@ import { Desc } from "../abi";
 import { hsum, madd, zero } from "../simd";
 
 /**
+ * Whether two vectors are left beside the blocks of four, as for K = 8. They and w then share one loop: FM K = 8
+ * predicts 1.25 and trains 1.06 × as fast as with a loop for each of the three vectors (Zen 4, Node 20).
+ */
+@inline
+function twoLeft(laneBytes: usize): bool {
+  return (laneBytes & 63) == 32;
+}
+
+/**
  * Second-order FM term of one row.   Rendle 2010, lemma 3.1
  *
  *   z[k] = 1/2 [ (Σ_s v[s,k] x[s])² - Σ_s (v[s,k] x[s])² ]
  *
- * `S` is kept for backward: dz[k]/dv[s,k] = x[s] (S[k] - v[s,k] x[s]).
+ * `S` is kept for backward: dz[k]/dv[s,k] = x[s] (S[k] - v[s,k] x[s]). Behind it lies the linear part: records are
+ * [ v | w 0 0 0 ], so the same sum gives [ Σ_s w[s] x[s] 0 0 0 ].
  *
- * @param S        out  f32[Kp]      Σ_s v[s,k] x[s]                          overwritten
+ * @param S        out  f32[Kp + 4]  Σ_s v[s,k] x[s], and of w behind it      overwritten
  * @param z        out  f32[Kp]      z, or 0 when only its sum is wanted      overwritten
  * @param d        in   table, values
  * @param features in   u32[slots]   feature ids, each <= n
@@ -65,7 +75,37 @@ function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, v
     }
     total = f32x4.add(total, f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3)));
   }
-  for (; k < laneBytes; k += 16) {
+  if (twoLeft(laneBytes)) {
+    const column = table + k;
+    let s0 = zero(), s1 = zero(), sw = zero();
+    let q0 = zero(), q1 = zero();
+    for (let i: usize = 0; i < slotBytes; i += 4) {
+      const record = column + <usize>load<u32>(features + i) * rowBytes;
+      let v0 = v128.load(record), v1 = v128.load(record, 16), w = v128.load(record, 32);
+      if (!ONE_HOT) {
+        const x = v128.load32_splat(values + i);
+        v0 = f32x4.mul(v0, x);
+        v1 = f32x4.mul(v1, x);
+        w = f32x4.mul(w, x);
+      }
+      s0 = f32x4.add(s0, v0);
+      s1 = f32x4.add(s1, v1);
+      sw = f32x4.add(sw, w);
+      q0 = madd(v0, v0, q0);
+      q1 = madd(v1, v1, q1);
+    }
+    v128.store(S + k, s0);
+    v128.store(S + k, s1, 16);
+    v128.store(S + k, sw, 32);
+    q0 = f32x4.sub(f32x4.mul(s0, s0), q0);
+    q1 = f32x4.sub(f32x4.mul(s1, s1), q1);
+    if (z) {
+      v128.store(z + k, f32x4.mul(f32x4.splat(0.5), q0));
+      v128.store(z + k, f32x4.mul(f32x4.splat(0.5), q1), 16);
+    }
+    return <f32>0.5 * hsum(f32x4.add(total, f32x4.add(q0, q1)));
+  }
+  for (; k <= laneBytes; k += 16) {
     const column = table + k;
     let s = zero(), q = zero();
     for (let i: usize = 0; i < slotBytes; i += 4) {
@@ -75,6 +115,7 @@ function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, v
       q = madd(v, v, q);
     }
     v128.store(S + k, s);
+    if (k == laneBytes) break; // that was w
     q = f32x4.sub(f32x4.mul(s, s), q);
     if (z) v128.store(z + k, f32x4.mul(f32x4.splat(0.5), q));
     total = f32x4.add(total, q);
@@ -126,21 +167,43 @@ function recordGradient(ONE_HOT: bool, g: usize, record: usize, d: Desc, from: u
   const value = d.occValue;
   const begin = <usize>from << 2, end = <usize>to << 2;
 
-  let dw: f32 = 0, q: f32 = 0;
-  for (let i = begin; i < end; i += 4) {
-    const dy = load<f32>(rowSum + laneBytes + <usize>load<u32>(index + i) * rowBytes);
-    if (ONE_HOT) {
-      dw += dy;
-    } else {
-      const x = load<f32>(value + i);
-      dw += x * dy;
-      q += x * x * dy;
+  // [ dw 0 0 0 ] first: it has the factor of v.
+  const two = twoLeft(laneBytes);
+  let dv0 = zero(), dv1 = zero(), dw = zero(), q = zero();
+  if (two) {
+    const column = rowSum + laneBytes - 32;
+    for (let i = begin; i < end; i += 4) {
+      const S = column + <usize>load<u32>(index + i) * rowBytes;
+      if (ONE_HOT) {
+        dv0 = f32x4.add(dv0, v128.load(S));
+        dv1 = f32x4.add(dv1, v128.load(S, 16));
+        dw = f32x4.add(dw, v128.load(S, 32));
+      } else {
+        const x = v128.load32_splat(value + i);
+        const dy = f32x4.mul(x, v128.load(S, 32));
+        dv0 = madd(x, v128.load(S), dv0);
+        dv1 = madd(x, v128.load(S, 16), dv1);
+        dw = f32x4.add(dw, dy);
+        q = madd(x, dy, q);
+      }
+    }
+  } else {
+    const column = rowSum + laneBytes;
+    for (let i = begin; i < end; i += 4) {
+      const dy = v128.load(column + <usize>load<u32>(index + i) * rowBytes);
+      if (ONE_HOT) {
+        dw = f32x4.add(dw, dy);
+      } else {
+        const x = v128.load32_splat(value + i);
+        const xdy = f32x4.mul(x, dy);
+        dw = f32x4.add(dw, xdy);
+        q = madd(x, xdy, q);
+      }
     }
   }
-  if (ONE_HOT) q = dw;
-  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
+  v128.store(g + laneBytes, dw);
 
-  const qs = f32x4.splat(q);
+  const qs = f32x4.splat(f32x4.extract_lane(ONE_HOT ? dw : q, 0));
   let k: usize = 0;
   for (; k + 64 <= laneBytes; k += 64) {
     const column = rowSum + k;
@@ -165,6 +228,11 @@ function recordGradient(ONE_HOT: bool, g: usize, record: usize, d: Desc, from: u
     v128.store(g + k, f32x4.sub(g2, f32x4.mul(qs, v128.load(record + k, 32))), 32);
     v128.store(g + k, f32x4.sub(g3, f32x4.mul(qs, v128.load(record + k, 48))), 48);
   }
+  if (two) {
+    v128.store(g + k, f32x4.sub(dv0, f32x4.mul(qs, v128.load(record + k))));
+    v128.store(g + k, f32x4.sub(dv1, f32x4.mul(qs, v128.load(record + k, 16))), 16);
+    return;
+  }
   for (; k < laneBytes; k += 16) {
     const column = rowSum + k;
     let g0 = zero();
@@ -185,7 +253,7 @@ function recordGradientByLane(g: usize, record: usize, d: Desc, from: u32, to: u
     let sum = zero(), q = zero();
     for (let i = begin; i < end; i += 4) {
       const at = k + <usize>load<u32>(d.occIndex + i) * rowBytes;
-      const x = v128.load32_splat(d.occValue + i);
+      const x = d.values ? v128.load32_splat(d.occValue + i) : f32x4.splat(1);
       sum = madd(x, v128.load(d.rowSum + at), sum);
       q = madd(f32x4.mul(x, x), v128.load(d.rowDz + at), q);
     }
@@ -194,7 +262,7 @@ function recordGradientByLane(g: usize, record: usize, d: Desc, from: u32, to: u
   let dw: f32 = 0;
   for (let i = begin; i < end; i += 4) {
     const dy = load<f32>(d.rowSum + laneBytes + <usize>load<u32>(d.occIndex + i) * rowBytes);
-    dw += load<f32>(d.occValue + i) * dy;
+    dw += d.values ? load<f32>(d.occValue + i) * dy : dy;
   }
   v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 }

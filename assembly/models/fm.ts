@@ -1,7 +1,6 @@
 import { Desc } from "../abi";
 import { batchNormForward } from "../kernels/batch-norm";
 import { dropout, KEEP_ALL, STREAM_PRODUCTS } from "../kernels/dropout";
-import { linearForward } from "../kernels/linear";
 import { pairwiseBackward, pairwiseForward } from "../kernels/pairwise";
 import { key } from "../random";
 import { hsum, zero } from "../simd";
@@ -22,8 +21,9 @@ function linearAndPairs(d: Desc, b: u32, z: usize, sum: bool): f32 {
   const slots = load<u32>(r, 4) - load<u32>(r);
   const features = d.features + begin;
   const values = d.values ? d.values + begin : 0;
-  const linear = linearForward(d, features, values, slots);
-  const pairs = pairwiseForward(d.rowSum + <usize>b * (<usize>d.rowFloats << 2), z, d, features, values, slots);
+  const S = d.rowSum + <usize>b * (<usize>d.rowFloats << 2);
+  const pairs = pairwiseForward(S, z, d, features, values, slots);
+  const linear = load<f32>(d.bias) + load<f32>(S + (<usize>d.Kp << 2));
   return sum ? linear + pairs : linear;
 }
 

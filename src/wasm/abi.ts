@@ -116,7 +116,7 @@ export const FIELDS = [
   ["sInputGrad", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 type Field = (typeof FIELDS)[number][0];
 

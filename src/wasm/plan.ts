@@ -11,6 +11,9 @@ export const SCORE_ROWS = 4096;
 /** Scratch of a block of rows of a model with a network stays below this where it can. */
 const BLOCK_BYTES = 5e5;
 
+/** FM's rows need next to no scratch. 16 a block train 1.1 × as fast as one (K = 8, 64), K = 8 predicts 1.1 × as fast. */
+const FM_BLOCK_ROWS = 16;
+
 /** Dense gradients of all chunks together stay below this. */
 const CHUNK_GRADIENT_BYTES = 8e6;
 const MIN_CHUNK_ROWS = 64;
@@ -131,7 +134,7 @@ export function planMemory(
   const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
   const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
   const scratchRow = row.bytes;
-  const blockRows = blockRowsFor(layout, config.loss, scratchRow);
+  const blockRows = isFM ? FM_BLOCK_ROWS : blockRowsFor(layout, config.loss, scratchRow);
   const block = new Arena(blockRows * scratchRow);
   const sGradients = block.take(4 * blockRows);
   const sRowGrad = block.take(4 * rowFloats);
@@ -208,10 +211,10 @@ export function planMemory(
       chunkGrad: arena.take(4 * chunkFloats * chunks),
       chunkFloats,
       slotOf: arena.take(4 * (config.features + 1)),
-      touched: arena.take(4 * most),
+      touched: arena.take(4 * (most + 1)),
       occStart: arena.take(4 * (most + 1)),
       occIndex: arena.take(4 * batch * longest),
-      occValue: isFM ? arena.take(4 * batch * longest) : 0,
+      occValue: isFM && data.values ? arena.take(4 * batch * longest) : 0,
       optimizer: OPTIMIZER[train.optimizer],
       lr: train.lr,
       momentum: train.momentum,

@@ -60,8 +60,6 @@ const WRITTEN_FIRST = [
   "slotGrad",
   "chunkLoss",
   "chunkGrad",
-  "slotOf",
-  "touched",
   "occStart",
   "occIndex",
   "occValue",

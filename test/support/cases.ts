@@ -194,7 +194,7 @@ const pairwiseForward = kernelCase({
   tolerance: 5e-7,
   shapes: cross({ K: FACTORS, slots: [0, ...SLOTS], oneHot: [true, false], wantsZ: [true, false] }),
   buffers: ({ K, slots, oneHot, wantsZ }, random) => ({
-    S: output(pad4(K)),
+    S: output(pad4(K) + 4),
     z: output(wantsZ ? pad4(K) : 0),
     table: input(table(random, K)),
     features: input(features(random, slots)),
@@ -212,8 +212,10 @@ const pairwiseForward = kernelCase({
     const S = z.map((_, k) => sum(lane(k)));
     const sScale = z.map((_, k) => sum(abs(lane(k))));
     const zScale = z.map((_, k) => sScale[k]! ** 2 + sum(lane(k).map((x) => x * x)));
+    const linear = Array.from(features, (j, s) => table[j * (Kp + 4) + Kp]! * (values[s] ?? 1));
+    const withLinear = (lanes: number[], total: number) => padded([...padded(lanes, Kp), total], Kp + 4);
     return {
-      S: { values: padded(S, Kp), scale: padded(sScale, Kp) },
+      S: { values: withLinear(S, sum(linear)), scale: withLinear(sScale, sum(abs(linear))) },
       z: { values: padded(z, wantsZ ? Kp : 0), scale: padded(zScale, Kp) },
       returns: { values: [sum(z)], scale: sum(zScale) },
     };
@@ -1747,6 +1749,9 @@ const squaredNorm = kernelCase({
 
 // Occurrences
 
+/** The only feature of the batch before. */
+const LEFT_BEHIND = FEATURES - 1;
+
 const sortOccurrences = kernelCase({
   kernel: "sortOccurrences",
   tolerance: 0,
@@ -1767,14 +1772,14 @@ const sortOccurrences = kernelCase({
     const ids = Uint32Array.from({ length: nnz }, () => random.int(FEATURES + (known === "some" ? 2 : 0)));
     const most = Math.min(rows * slots, FEATURES);
     return {
-      touched: outputU32(most),
+      touched: inOut(new Uint32Array(most + 1).fill(LEFT_BEHIND)),
       occStart: outputU32(most + 1),
       occIndex: outputU32(rows * slots),
       occValue: output(model === "fm" ? rows * slots : 0),
-      // What earlier batches left behind: any place at all.
-      slotOf: scratch(Uint32Array.from({ length: FEATURES + 1 }, () => random.int(2 * most))),
+      slotOf: inOut(Uint32Array.from({ length: FEATURES + 1 }, (_, j) => (j < LEFT_BEHIND || j === FEATURES ? 0 : 7))),
       order: input(Uint32Array.from(random.permutation(N))),
       rowPtr: input(rowPtr),
+      labels: input(random.values(N)),
       features: input(ids.map((j) => (known === "none" ? FEATURES : Math.min(j, FEATURES)))),
       values: input(values ? random.values(nnz) : NONE),
     };
@@ -1784,12 +1789,14 @@ const sortOccurrences = kernelCase({
     n: FEATURES,
     first: 3,
     count: rows,
+    labels: at.labels,
     order: at.order,
     rowPtr: at.rowPtr,
     features: at.features,
     values: values ? at.values : 0,
     slotOf: at.slotOf,
     touched: at.touched,
+    touchedCount: 1,
     occStart: at.occStart,
     occIndex: at.occIndex,
     occValue: at.occValue,
@@ -1801,25 +1808,32 @@ const sortOccurrences = kernelCase({
   },
   twin: ({ order, rowPtr, features, values, touched, occStart, occIndex, occValue }, { rows, model }) => {
     // By feature in order of first touch; within a feature in the order of the rows.
-    const byFeature = new Map<number, { index: number; value: number }[]>();
+    const byFeature = new Map<number, { index: number; value: number | undefined }[]>();
+    const unknown: { index: number; value: number | undefined }[] = [];
+    let behindTouched: number[] = [];
     let slot = 0;
     for (let b = 0; b < rows; b++) {
       const row = order[3 + b]!;
       for (let i = rowPtr[row]!; i < rowPtr[row + 1]!; i++, slot++) {
         const j = features[i]!;
-        if (j === FEATURES) continue;
-        const occurrence = { index: model === "fm" ? b : slot, value: values[i] ?? 1 };
-        byFeature.set(j, [...(byFeature.get(j) ?? []), occurrence]);
+        const occurrence = { index: model === "fm" ? b : slot, value: values[i] };
+        behindTouched = j === FEATURES || byFeature.has(j) ? [j] : [];
+        if (j === FEATURES) unknown.push(occurrence);
+        else byFeature.set(j, [...(byFeature.get(j) ?? []), occurrence]);
       }
     }
     const groups = [...byFeature.values()];
-    const all = groups.flat();
+    const known = groups.flat();
+    const all = [...known, ...unknown];
     const starts = groups.map((_, t) => groups.slice(0, t).flat().length);
-    const behind = (list: number[], like: Numbers) => exactly(Array.from(like, (_, i) => list[i] ?? UNTOUCHED));
+    const ends = new Map([...byFeature.keys()].map((j, t) => [j, starts[t]! + groups[t]!.length]));
+    const behind = (list: (number | undefined)[], like: Numbers) =>
+      exactly(Array.from(like, (_, i) => list[i] ?? UNTOUCHED));
     return {
       returns: exactly([byFeature.size]),
-      touched: behind([...byFeature.keys()], touched),
-      occStart: behind([...starts, all.length], occStart),
+      touched: behind([...byFeature.keys(), ...behindTouched], touched),
+      slotOf: exactly(Array.from({ length: FEATURES + 1 }, (_, j) => (j < FEATURES ? (ends.get(j) ?? 0) : all.length))),
+      occStart: behind([...starts, known.length], occStart),
       occIndex: behind(
         all.map(({ index }) => index),
         occIndex,
