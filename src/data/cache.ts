@@ -25,7 +25,7 @@ const ALIGNMENT = 64;
 export const MIN_SOURCE_BYTES = 1_000_000;
 /** Bytes at the start and at the end of the source that are digested. */
 const DIGESTED_BYTES = 2 ** 16;
-/** Bytes read at once: while a checksum is made of them they are in a processor's cache. */
+/** Bytes read at once, a multiple of `ALIGNMENT`: while a checksum is made of them they are in a processor's cache. */
 const READ_BYTES = 2 ** 20;
 
 /**
@@ -52,6 +52,9 @@ const AT = {
   payloadCrc: 96,
   headerCrc: 124,
 } as const;
+
+/** Places of the arrays in the file. */
+const ARRAY = { labels: 0, features: 2, values: 3 } as const;
 
 /** What tells one content of a file from another without reading all of it. */
 export interface Fingerprint {
@@ -195,13 +198,20 @@ async function readRows(handle: FileHandle, source: Fingerprint, name: string): 
 
   let at = HEADER_BYTES;
   let crc = 0;
+  let maxId = -1;
   const buffers: ArrayBuffer[] = [];
-  for (const bytes of sizes) {
+  // What is done number by number is done here: loops over movable buffers are slow.
+  const block = new ArrayBuffer(READ_BYTES);
+  for (const [index, bytes] of sizes.entries()) {
     const buffer = movableBuffer(aligned(bytes));
     for (let done = 0; done < buffer.byteLength; done += READ_BYTES) {
-      const part = new Uint8Array(buffer, done, Math.min(READ_BYTES, buffer.byteLength - done));
+      const part = new Uint8Array(block, 0, Math.min(READ_BYTES, buffer.byteLength - done));
       await readFully(handle, part, at + done);
       crc = crc32(part, crc);
+      if (index === ARRAY.features) maxId = Math.max(maxId, largest(new Uint32Array(block, 0, part.length / 4)));
+      const hasFloats = index === ARRAY.labels || index === ARRAY.values;
+      if (hasFloats && !allFinite(new Float32Array(block, 0, part.length / 4))) return undefined;
+      new Uint8Array(buffer, done, part.length).set(part);
     }
     at += buffer.byteLength;
     buffers.push(buffer);
@@ -216,10 +226,23 @@ async function readRows(handle: FileHandle, source: Fingerprint, name: string): 
     hasValues ? new Float32Array(values, 0, nonZeros) : null,
     new Uint32Array(shiftRows, 0, shifts),
     new Float64Array(lineShifts, 0, shifts),
+    maxId,
   );
 }
 
-/** A data set of arrays that hold to what the reader of texts promises; else undefined. */
+function largest(ids: Uint32Array): number {
+  let most = 0;
+  for (let i = 0; i < ids.length; i++) if (ids[i] > most) most = ids[i];
+  return most;
+}
+
+function allFinite(numbers: Float32Array): boolean {
+  // NaN and infinities are what is not 0 times 0.
+  for (let i = 0; i < numbers.length; i++) if (numbers[i] * 0 !== 0) return false;
+  return true;
+}
+
+/** A data set of arrays of finite numbers that hold to what the reader of texts promises; else undefined. */
 function checkedDataset(
   name: string,
   labels: Float32Array,
@@ -228,6 +251,7 @@ function checkedDataset(
   values: Float32Array | null,
   shiftRows: Uint32Array,
   shifts: Float64Array,
+  maxId: number,
 ): Dataset | undefined {
   const rows = labels.length;
   if (rows === 0 || rowPtr[0] !== 0 || rowPtr[rows] !== features.length) return undefined;
@@ -236,16 +260,12 @@ function checkedDataset(
   for (let row = 0; row < rows; row++) {
     const slots = rowPtr[row + 1] - rowPtr[row];
     const label = labels[row];
-    if (slots < 0 || !Number.isFinite(label)) return undefined;
+    if (slots < 0) return undefined;
     if (slots < minSlots) minSlots = slots;
     if (slots > maxSlots) maxSlots = slots;
     if (label < labelMin) labelMin = label;
     if (label > labelMax) labelMax = label;
   }
-  let maxId = -1;
-  for (let i = 0; i < features.length; i++) if (features[i] > maxId) maxId = features[i];
-  // NaN and infinities are what is not 0 times 0.
-  for (let i = 0; values !== null && i < values.length; i++) if (values[i] * 0 !== 0) return undefined;
   if (maxId > MAX_ID) return undefined;
   if (shiftRows[0] !== 0 || !(shifts[0] >= 1)) return undefined;
   for (let i = 1; i < shifts.length; i++) {

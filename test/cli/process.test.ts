@@ -284,6 +284,31 @@ describe("train", () => {
     });
   });
 
+  it("reads a large file from its cache the second time, unless told not to", async () => {
+    writeFileSync(at("long.libfm"), rowsText(60_000));
+    const args = ["long.libfm", "--model", "fm", "--epochs", "0", "--json", "--output", "long.safetensors"];
+    const fromCache = async (...more: string[]) => {
+      const { code, stdout } = await run(["train", ...args, ...more], inFolder);
+      expect(code).toBe(0);
+      return jsonLines(stdout)[0].fromCache;
+    };
+    expect(await fromCache("--no-cache")).toBe(false);
+    expect(existsSync(at("long.libfm.ifmcache"))).toBe(false);
+    await run(["train", ...args, "--plan"], inFolder);
+    expect(existsSync(at("long.libfm.ifmcache"))).toBe(false);
+    expect(await fromCache()).toBe(false);
+    expect(existsSync(at("long.libfm.ifmcache"))).toBe(true);
+    expect(await fromCache("--no-cache")).toBe(false);
+    expect(await fromCache()).toBe(true);
+    const { stderr } = await run(["train", ...args.filter((arg) => arg !== "--json")], inFolder);
+    expect(stderr).toMatch(/^ {2}ready +after [\d.]+ s, rows read in [\d.]+ s, from the cache$/m);
+    const [cached, read] = [[], ["--no-cache"]].map((flags) =>
+      run(["predict", "long.safetensors", "long.libfm", ...flags], inFolder),
+    );
+    expect((await cached).stdout).toBe((await read).stdout);
+    expect((await cached).stdout.split("\n")).toHaveLength(60_001);
+  });
+
   it("has no NaN in its JSON", async () => {
     writeFileSync(at("one-class.libfm"), "1 0:1 5:1 10:1 15:1\n");
     const args = ["train", "rows.libfm", "--validation", "one-class.libfm", "--json", "--output", "nan.safetensors"];
