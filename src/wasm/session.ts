@@ -135,13 +135,13 @@ export class Session {
 
     // Scratch of one row: offsets from one address, so that every thread can have its own.
     const row = new Arena(0);
-    const productFloats = Kp + 16;
     const inn = config.model === "inn";
     const sState = row.take(8);
     const sSlots = row.take(4 * (M + 1) * Kp);
     const sSlotGrad = row.take(4 * (M + 1) * Kp);
-    const sProducts = row.take(4 * Pp * productFloats);
+    const sProducts = row.take(4 * Math.max(Pp * Math.min(Kp, 64), 8 * Kp, 2048)); // assembly/models/attended.ts
     const sHidden = row.take(4 * Pp * Ap);
+    const sHiddenT = row.take(4 * Pp * Ap);
     const sWeights = row.take(4 * Pp);
     const sDropped = row.take(4 * Pp);
     const sScores = row.take(4 * Pp);
@@ -310,8 +310,8 @@ export class Session {
       sSlots,
       sSlotGrad,
       sProducts,
-      productFloats,
       sHidden,
+      sHiddenT,
       sWeights,
       sDropped,
       sScores,
