@@ -22,7 +22,7 @@ export function gatherSlots(slots: usize, d: Desc, features: usize, values: usiz
       for (let k: usize = 0; k < laneBytes; k += 16) v128.store(slots + k, v128.load(v + k));
     }
   }
-  memory.fill(slots, 0, laneBytes);
+  for (let k: usize = 0; k < laneBytes; k += 16) v128.store(slots + k, zero());
   return known;
 }
 
