@@ -14,7 +14,7 @@ import { hsum, madd, zero } from "../simd";
  * A row is worked on in cache; nothing of size P·K is kept per row of the batch.
  */
 
-/** Forward: as many pairs at a time as have this many floats, so that their products are still in the first cache. */
+/** Forward: as many pairs at a time as have this many floats (at least 8), so that their products are still in the first cache. */
 const FORWARD_FLOATS: u32 = 2048;
 
 /** Backward: lanes at a time, so that what all pairs have of them stays in the first cache. */
@@ -142,14 +142,16 @@ export function attendedBackward(
   }
   if (drop) dropout(scores, scores, Pp, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
   softmaxBackward(scores, weights, P);
-  const transposed = scratch + d.sHiddenT;
-  attentionBackward(db, dh, hidden, transposed, scores, d, P);
+  const hiddenT = scratch + d.sHiddenT;
+  attentionBackward(db, dh, hidden, hiddenT, scores, d, P);
+
+  // Block by block of lanes: e_p made again, dWᵀ from it, then de_p in its place, then what becomes of de_p.
   const slotGrad = scratch + d.sSlotGrad, slots = scratch + d.sSlots, pairs = pairsOf(d, scratch);
   const eBytes = min<usize>(laneBytes, BACKWARD_LANES << 2);
   for (let k: usize = 0; k < laneBytes; k += BACKWARD_LANES << 2) {
     const lanes = min(BACKWARD_LANES, d.Kp - <u32>(k >> 2));
     pairProducts(products, slots + k, pairs, P, lanes, eBytes);
-    matmulTransposedA(dWT + k, transposed, products, P, d.Ap, lanes, laneBytes, aBytes, eBytes, true);
+    matmulTransposedA(dWT + k, hiddenT, products, P, d.Ap, lanes, laneBytes, aBytes, eBytes, true);
     matmulTransposedA(products, hidden, d.attnWT + k, d.Ap, Pp, lanes, eBytes, pBytes, laneBytes, false);
     const own = mask ? mask + (k >> 1) : 0, x = dx ? dx + k : 0;
     productsBackward(

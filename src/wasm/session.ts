@@ -139,7 +139,8 @@ export class Session {
     const sState = row.take(8);
     const sSlots = row.take(4 * (M + 1) * Kp);
     const sSlotGrad = row.take(4 * (M + 1) * Kp);
-    const sProducts = row.take(4 * Math.max(Pp * Math.min(Kp, 64), 8 * Kp, 2048)); // assembly/models/attended.ts
+    // FORWARD_FLOATS, or 8 pairs; BACKWARD_LANES of all pairs (assembly/models/attended.ts).
+    const sProducts = row.take(4 * Math.max(2048, 8 * Kp, Pp * Math.min(Kp, 64)));
     const sHidden = row.take(4 * Pp * Ap);
     const sHiddenT = row.take(4 * Pp * Ap);
     const sWeights = row.take(4 * Pp);
