@@ -155,9 +155,8 @@ export class Desc {
   sState: u32; //          {address of its list of pairs, number of pairs}
   sSlots: u32; //          f32[M + 1, Kp] v x; all of these are offsets in bytes from the scratch pointer
   sSlotGrad: u32; //       f32[M + 1, Kp]
-  sProducts: u32; //       f32[Pp, productFloats] e_p
-  productFloats: u32; //   Kp + 16: a stride that is no power of two, so that columns do not share cache sets
-  sHidden: u32; //         f32[Pp, Ap] act(e_p W + b), then its gradient
+  sProducts: u32; //       e_p of some pairs (forward) or some lanes (backward)
+  sHidden: u32; //         f32[Ap, Pp] act(e_p W + b) transposed, then its gradient
   sWeights: u32; //        f32[Pp] T_p
   sDropped: u32; //        f32[Pp] T_p after dropout
   sScores: u32; //         f32[Pp] <e_p, F_p>
@@ -166,4 +165,5 @@ export class Desc {
   sPooled: u32; //         AFM: f32[4, Kp] q after dropout, zeros, and their gradients
   sInput: u32; //          input of the network: f32[fieldRows, Kp] (INN), or sSlots (DeepIFM)
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
+  sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
 }

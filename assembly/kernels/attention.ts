@@ -1,33 +1,34 @@
 import { Desc, RELU, SIGMOID, TANH } from "../abi";
 import { expNegative4, sigmoid4, tanh4 } from "../math";
-import { hmax, hsum, madd, zero } from "../simd";
+import { hmax, hsum, hsum4, madd, storeTransposed, zero } from "../simd";
 
 /**
- * H <- act(α H + b) and the attention logits of one row.
+ * H <- act(α H + b) and the attention logits of one row. Lanes run along the pairs, so that no sum runs across lanes.
  *
- *   logit_p = β Σ_a h[a] H[p,a]
+ *   logit_p = β Σ_a h[a] H[a,p]
  *
- * α (d.preScale) and β (d.logitScale) carry the temperature. Padding lanes of h are 0, so theirs do not count.
+ * α (d.preScale) and β (d.logitScale) carry the temperature.
  *
  * @param logits out    f32[Pp]        [P, Pp) is set to the lowest number: softmax makes it 0
- * @param H      in/out f32[Pp, Ap]    e_p W on entry
+ * @param H      in/out f32[A, Pp]     (e_p W)ᵀ on entry
  * @param P             pairs; Pp = P rounded up to 4
  */
 export function attentionForward(logits: usize, H: usize, d: Desc, P: u32): void {
-  const aBytes = <usize>d.Ap << 2;
-  const activation = d.activation;
-  const alpha = f32x4.splat(d.preScale);
-  for (let p: u32 = 0; p < P; p++, H += aBytes) {
+  const pBytes = (<usize>P + 3 & ~3) << 2, aBytes = <usize>d.A << 2;
+  const activation = d.activation, attnB = d.attnB, attnH = d.attnH;
+  const alpha = f32x4.splat(d.preScale), beta = f32x4.splat(d.logitScale);
+  for (let p: usize = 0; p < pBytes; p += 16) {
     let sum = zero();
-    for (let a: usize = 0; a < aBytes; a += 16) {
-      let z = madd(alpha, v128.load(H + a), v128.load(d.attnB + a));
+    let at = H + p;
+    for (let a: usize = 0; a < aBytes; a += 4, at += pBytes) {
+      let z = madd(alpha, v128.load(at), v128.load32_splat(attnB + a));
       if (activation == RELU) z = f32x4.max(z, zero());
       else if (activation == TANH) z = tanh4(z);
       else if (activation == SIGMOID) z = sigmoid4(z);
-      v128.store(H + a, z);
-      sum = madd(v128.load(d.attnH + a), z, sum);
+      v128.store(at, z);
+      sum = madd(v128.load32_splat(attnH + a), z, sum);
     }
-    store<f32>(logits + (<usize>p << 2), d.logitScale * hsum(sum));
+    v128.store(logits + p, f32x4.mul(beta, sum));
   }
   for (let p = P; p & 3; p++) store<f32>(logits + (<usize>p << 2), -f32.MAX_VALUE);
 }
@@ -68,37 +69,61 @@ export function softmaxBackward(dT: usize, T: usize, P: u32): void {
   }
 }
 
+/** One vector of attentionBackward: do ⊙ act'(z) from o = act(z). */
+@inline
+function activationBackward(activation: u32, dO: v128, o: v128): v128 {
+  if (activation == RELU) return v128.and(dO, f32x4.gt(o, zero()));
+  if (activation == TANH) return f32x4.mul(dO, f32x4.sub(f32x4.splat(1), f32x4.mul(o, o)));
+  if (activation == SIGMOID) return f32x4.mul(dO, f32x4.mul(o, f32x4.sub(f32x4.splat(1), o)));
+  return dO;
+}
+
 /**
- * From dlogit to the gradient of e_p W, in place of H; the gradients of b and h are summed.
+ * From dlogit to the gradient of (e_p W)ᵀ, in place of H, and its transpose; the gradients of b and h are summed.
  *
  *   do = β dlogit_p h,  dz = do ⊙ act'(z),  db += dz,  dh += β dlogit_p H[p],  H[p] <- α dz
  *
  * @param db     in/out f32[Ap]        accumulated (+=)
  * @param dh     in/out f32[Ap]        accumulated (+=)
- * @param H      in/out f32[Pp, Ap]    act(z) on entry; rows [P, Pp) are set to 0
- * @param dlogit in     f32[P]
+ * @param H      in/out f32[Ap, Pp]    act(z) on entry
+ * @param HT     out    f32[Pp, Ap]    the transpose of what H becomes
+ * @param dlogit in     f32[Pp]        [P, Pp) is 0
  */
-export function attentionBackward(db: usize, dh: usize, H: usize, dlogit: usize, d: Desc, P: u32): void {
-  const aBytes = <usize>d.Ap << 2;
+export function attentionBackward(db: usize, dh: usize, H: usize, HT: usize, dlogit: usize, d: Desc, P: u32): void {
+  const pBytes = (<usize>P + 3 & ~3) << 2, aBytes = <usize>d.Ap << 2;
   const activation = d.activation;
-  const alpha = f32x4.splat(d.preScale), one = f32x4.splat(1);
-  for (let a: usize = 0; a < aBytes; a += 16) {
-    const h = v128.load(d.attnH + a);
-    let sumB = v128.load(db + a), sumH = v128.load(dh + a);
-    let row = H + a;
-    for (let p: usize = 0, end = <usize>P << 2; p < end; p += 4, row += aBytes) {
-      const g = f32x4.splat(d.logitScale * load<f32>(dlogit + p));
-      const o = v128.load(row);
-      sumH = madd(g, o, sumH);
-      let dz = f32x4.mul(g, h);
-      if (activation == RELU) dz = v128.and(dz, f32x4.gt(o, zero()));
-      else if (activation == TANH) dz = f32x4.mul(dz, f32x4.sub(one, f32x4.mul(o, o)));
-      else if (activation == SIGMOID) dz = f32x4.mul(dz, f32x4.mul(o, f32x4.sub(one, o)));
-      sumB = f32x4.add(sumB, dz);
-      v128.store(row, f32x4.mul(alpha, dz));
+  const alpha = f32x4.splat(d.preScale), beta = f32x4.splat(d.logitScale);
+  for (let a: usize = 0; a < aBytes; a += 16, H += pBytes << 2) {
+    const h0 = v128.load32_splat(d.attnH + a), h1 = v128.load32_splat(d.attnH + a, 4);
+    const h2 = v128.load32_splat(d.attnH + a, 8), h3 = v128.load32_splat(d.attnH + a, 12);
+    let b0 = zero(), b1 = zero(), b2 = zero(), b3 = zero();
+    let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+    let to = HT + a;
+    for (let p: usize = 0; p < pBytes; p += 16, to += aBytes << 2) {
+      const g = f32x4.mul(beta, v128.load(dlogit + p));
+      const r0 = H + p, r1 = r0 + pBytes, r2 = r1 + pBytes, r3 = r2 + pBytes;
+      const o0 = v128.load(r0), o1 = v128.load(r1), o2 = v128.load(r2), o3 = v128.load(r3);
+      s0 = madd(g, o0, s0);
+      s1 = madd(g, o1, s1);
+      s2 = madd(g, o2, s2);
+      s3 = madd(g, o3, s3);
+      let z0 = activationBackward(activation, f32x4.mul(g, h0), o0), z1 = activationBackward(activation, f32x4.mul(g, h1), o1);
+      let z2 = activationBackward(activation, f32x4.mul(g, h2), o2), z3 = activationBackward(activation, f32x4.mul(g, h3), o3);
+      b0 = f32x4.add(b0, z0);
+      b1 = f32x4.add(b1, z1);
+      b2 = f32x4.add(b2, z2);
+      b3 = f32x4.add(b3, z3);
+      z0 = f32x4.mul(alpha, z0);
+      z1 = f32x4.mul(alpha, z1);
+      z2 = f32x4.mul(alpha, z2);
+      z3 = f32x4.mul(alpha, z3);
+      v128.store(r0, z0);
+      v128.store(r1, z1);
+      v128.store(r2, z2);
+      v128.store(r3, z3);
+      storeTransposed(to, aBytes, z0, z1, z2, z3);
     }
-    for (let p = P; p & 3; p++, row += aBytes) v128.store(row, zero());
-    v128.store(db + a, sumB);
-    v128.store(dh + a, sumH);
+    v128.store(db + a, f32x4.add(v128.load(db + a), hsum4(b0, b1, b2, b3)));
+    v128.store(dh + a, f32x4.add(v128.load(dh + a), hsum4(s0, s1, s2, s3)));
   }
 }

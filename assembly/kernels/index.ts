@@ -59,31 +59,35 @@ export function productsForward(
   products.productsForward(out, scores, changetype<Desc>(desc), fields, slots, mask, pairs, Pp, keepScale);
 }
 
+export function pairProducts(out: usize, slots: usize, pairs: usize, P: u32, lanes: u32, outBytes: usize): void {
+  products.pairProducts(out, slots, pairs, P, lanes, outBytes);
+}
+
 export function productsBackward(
-  slotGrad: usize, dF: usize, desc: usize, fields: usize, slots: usize, dH: usize, dc: usize, mask: usize, pairs: usize, Pp: u32,
-  dx: usize,
+  slotGrad: usize, dF: usize, desc: usize, fields: usize, slots: usize, dE: usize, dc: usize, mask: usize, pairs: usize, P: u32,
+  lanes: u32, eBytes: usize, dx: usize,
 ): void {
-  products.productsBackward(slotGrad, dF, changetype<Desc>(desc), fields, slots, dH, dc, mask, pairs, Pp, dx);
+  products.productsBackward(slotGrad, dF, changetype<Desc>(desc), fields, slots, dE, dc, mask, pairs, P, lanes, eBytes, dx);
 }
 
 export function concatForward(
-  x: usize, desc: usize, fields: usize, e: usize, T: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
+  x: usize, desc: usize, fields: usize, slots: usize, T: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
 ): void {
-  products.concatForward(x, changetype<Desc>(desc), fields, e, T, mask, pairs, P, keepScale);
+  products.concatForward(x, changetype<Desc>(desc), fields, slots, T, mask, pairs, P, keepScale);
 }
 
 export function concatBackward(
-  dT: usize, desc: usize, fields: usize, e: usize, dx: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
+  dT: usize, desc: usize, fields: usize, slots: usize, dx: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
 ): void {
-  products.concatBackward(dT, changetype<Desc>(desc), fields, e, dx, mask, pairs, P, keepScale);
+  products.concatBackward(dT, changetype<Desc>(desc), fields, slots, dx, mask, pairs, P, keepScale);
 }
 
 export function attentionForward(logits: usize, H: usize, desc: usize, P: u32): void {
   attention.attentionForward(logits, H, changetype<Desc>(desc), P);
 }
 
-export function attentionBackward(db: usize, dh: usize, H: usize, dlogit: usize, desc: usize, P: u32): void {
-  attention.attentionBackward(db, dh, H, dlogit, changetype<Desc>(desc), P);
+export function attentionBackward(db: usize, dh: usize, H: usize, HT: usize, dlogit: usize, desc: usize, P: u32): void {
+  attention.attentionBackward(db, dh, H, HT, dlogit, changetype<Desc>(desc), P);
 }
 
 export function fieldForward(desc: usize): void {

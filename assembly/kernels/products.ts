@@ -1,5 +1,5 @@
 import { Desc } from "../abi";
-import { hsum, madd, zero } from "../simd";
+import { hsum, hsum4, madd, storeTransposed, zero } from "../simd";
 import { PAIR_BYTES } from "./field";
 
 /**
@@ -22,7 +22,7 @@ export function gatherSlots(slots: usize, d: Desc, features: usize, values: usiz
       for (let k: usize = 0; k < laneBytes; k += 16) v128.store(slots + k, v128.load(v + k));
     }
   }
-  memory.fill(slots, 0, laneBytes);
+  for (let k: usize = 0; k < laneBytes; k += 16) v128.store(slots + k, zero());
   return known;
 }
 
@@ -61,6 +61,12 @@ export function padPairs(pairs: usize, count: u32, d: Desc): void {
   }
 }
 
+/** Bytes of the dropout mask of one pair. */
+@inline
+export function maskRowBytes(d: Desc): usize {
+  return <usize>((d.Kp + 7) & ~7) << 1;
+}
+
 /** Widens four of the eight lanes of a dropout mask. */
 @inline
 function mask4(mask: usize): v128 {
@@ -68,53 +74,54 @@ function mask4(mask: usize): v128 {
 }
 
 /**
- * e_p = v_s ⊙ v_t and c_p = <e_p, m_p ⊙ F_p> for the pairs of one row.   Hong et al. 2019, eq. of the field aspect
+ * e_p = v_s ⊙ v_t, transposed, and c_p = <e_p, m_p ⊙ F_p> for some pairs of a row.   Hong et al. 2019, eq. of the field aspect
  *
- * @param products out  f32[Pp, productFloats]   e_p
+ * @param products out  f32[Kp, Pp]              e_p as columns
  * @param scores   out  f32[Pp]                  keepScale c_p
- * @param fields   in   f32[fieldRows + 1, Kp] F_p, the last row zero
+ * @param fields   in   f32[fieldRows + 1, Kp]   F_p, the last row zero
  * @param slots    in   f32[M + 1, Kp]
  * @param mask     in   i16[Pp, Kp8] dropout mask, or 0
  * @param pairs    in   {s, t, p}[Pp]
+ * @param Pp            a multiple of 4
  */
 @inline
 function products(
   DROPOUT: bool, products: usize, scores: usize, d: Desc, fields: usize, slots: usize, mask: usize, pairs: usize, Pp: u32,
   keepScale: f32,
 ): void {
-  const laneBytes = <usize>d.Kp << 2, maskBytes = ((laneBytes + 31) & ~31) >> 1;
-  const productBytes = <usize>d.productFloats << 2;
+  const laneBytes = <usize>d.Kp << 2, maskBytes = maskRowBytes(d);
+  const rowBytes = <usize>Pp << 2;
   assert((Pp & 3) == 0 && ((products | slots | fields) & 15) == 0);
-  const end = pairs + <usize>Pp * PAIR_BYTES;
-  for (; pairs < end; pairs += PAIR_BYTES, products += productBytes, scores += 4) {
-    const s = slots + <usize>load<u32>(pairs), t = slots + <usize>load<u32>(pairs, 4);
-    const F = fields + <usize>load<u32>(pairs, 8);
-    // Two sums: one would wait for its own last addition.
-    let c0 = zero(), c1 = zero();
-    let k: usize = 0;
-    for (; k + 32 <= laneBytes; k += 32) {
-      const e0 = f32x4.mul(v128.load(s + k), v128.load(t + k));
-      const e1 = f32x4.mul(v128.load(s + k, 16), v128.load(t + k, 16));
-      v128.store(products + k, e0);
-      v128.store(products + k, e1, 16);
-      let f0 = f32x4.mul(e0, v128.load(F + k)), f1 = f32x4.mul(e1, v128.load(F + k, 16));
+  for (const end = products + rowBytes; products < end; products += 16, scores += 16, pairs += 4 * PAIR_BYTES) {
+    const s0 = slots + <usize>load<u32>(pairs), t0 = slots + <usize>load<u32>(pairs, 4);
+    const s1 = slots + <usize>load<u32>(pairs, 12), t1 = slots + <usize>load<u32>(pairs, 16);
+    const s2 = slots + <usize>load<u32>(pairs, 24), t2 = slots + <usize>load<u32>(pairs, 28);
+    const s3 = slots + <usize>load<u32>(pairs, 36), t3 = slots + <usize>load<u32>(pairs, 40);
+    const F0 = fields + <usize>load<u32>(pairs, 8), F1 = fields + <usize>load<u32>(pairs, 20);
+    const F2 = fields + <usize>load<u32>(pairs, 32), F3 = fields + <usize>load<u32>(pairs, 44);
+    let c0 = zero(), c1 = zero(), c2 = zero(), c3 = zero();
+    let out = products;
+    for (let k: usize = 0; k < laneBytes; k += 16, out += rowBytes << 2) {
+      const e0 = f32x4.mul(v128.load(s0 + k), v128.load(t0 + k)), e1 = f32x4.mul(v128.load(s1 + k), v128.load(t1 + k));
+      const e2 = f32x4.mul(v128.load(s2 + k), v128.load(t2 + k)), e3 = f32x4.mul(v128.load(s3 + k), v128.load(t3 + k));
+      storeTransposed(out, rowBytes, e0, e1, e2, e3);
+      let f0 = f32x4.mul(e0, v128.load(F0 + k)), f1 = f32x4.mul(e1, v128.load(F1 + k));
+      let f2 = f32x4.mul(e2, v128.load(F2 + k)), f3 = f32x4.mul(e3, v128.load(F3 + k));
       if (DROPOUT) {
-        f0 = v128.and(f0, mask4(mask + (k >> 1)));
-        f1 = v128.and(f1, mask4(mask + (k >> 1) + 8));
+        const m = mask + (k >> 1);
+        f0 = v128.and(f0, mask4(m));
+        f1 = v128.and(f1, mask4(m + maskBytes));
+        f2 = v128.and(f2, mask4(m + 2 * maskBytes));
+        f3 = v128.and(f3, mask4(m + 3 * maskBytes));
       }
       c0 = f32x4.add(c0, f0);
       c1 = f32x4.add(c1, f1);
+      c2 = f32x4.add(c2, f2);
+      c3 = f32x4.add(c3, f3);
     }
-    if (k < laneBytes) {
-      const e0 = f32x4.mul(v128.load(s + k), v128.load(t + k));
-      v128.store(products + k, e0);
-      let f0 = f32x4.mul(e0, v128.load(F + k));
-      if (DROPOUT) f0 = v128.and(f0, mask4(mask + (k >> 1)));
-      c0 = f32x4.add(c0, f0);
-    }
-    const c = hsum(f32x4.add(c0, c1));
-    store<f32>(scores, DROPOUT ? keepScale * c : c);
-    if (DROPOUT) mask += maskBytes;
+    const c = hsum4(c0, c1, c2, c3);
+    v128.store(scores, DROPOUT ? f32x4.mul(f32x4.splat(keepScale), c) : c);
+    if (DROPOUT) mask += maskBytes << 2;
   }
 }
 
@@ -129,19 +136,18 @@ export function productsForward(
  * The input of INN's network, in place of scores: x_p = T_p keepScale (m_p ⊙ e_p ⊙ F_p).   Hong et al. 2019, INN
  *
  * @param x        out  f32[P, Kp]               at each pair's place; the places of absent pairs are left as they are
- * @param products in   f32[Pp, productFloats]   e_p
+ * @param slots    in   f32[M + 1, Kp]
  * @param T        in   f32[P]
  */
 export function concatForward(
-  x: usize, d: Desc, fields: usize, products: usize, T: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
+  x: usize, d: Desc, fields: usize, slots: usize, T: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
 ): void {
-  const laneBytes = <usize>d.Kp << 2, maskBytes = ((laneBytes + 31) & ~31) >> 1;
-  const productBytes = <usize>d.productFloats << 2;
-  for (let p: u32 = 0; p < P; p++, pairs += PAIR_BYTES, products += productBytes, mask += mask ? maskBytes : 0) {
-    const at = <usize>load<u32>(pairs, 8);
+  const laneBytes = <usize>d.Kp << 2, maskBytes = maskRowBytes(d);
+  for (let p: u32 = 0; p < P; p++, pairs += PAIR_BYTES, mask += mask ? maskBytes : 0) {
+    const s = slots + <usize>load<u32>(pairs), t = slots + <usize>load<u32>(pairs, 4), at = <usize>load<u32>(pairs, 8);
     const scale = f32x4.splat(keepScale * load<f32>(T + (<usize>p << 2)));
     for (let k: usize = 0; k < laneBytes; k += 16) {
-      let f = f32x4.mul(v128.load(products + k), v128.load(fields + at + k));
+      let f = f32x4.mul(f32x4.mul(v128.load(s + k), v128.load(t + k)), v128.load(fields + at + k));
       if (mask) f = v128.and(f, mask4(mask + (k >> 1)));
       v128.store(x + at + k, f32x4.mul(scale, f));
     }
@@ -155,15 +161,14 @@ export function concatForward(
  * @param dx in  f32[P, Kp]
  */
 export function concatBackward(
-  dT: usize, d: Desc, fields: usize, products: usize, dx: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
+  dT: usize, d: Desc, fields: usize, slots: usize, dx: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
 ): void {
-  const laneBytes = <usize>d.Kp << 2, maskBytes = ((laneBytes + 31) & ~31) >> 1;
-  const productBytes = <usize>d.productFloats << 2;
-  for (let p: u32 = 0; p < P; p++, pairs += PAIR_BYTES, products += productBytes, mask += mask ? maskBytes : 0) {
-    const at = <usize>load<u32>(pairs, 8);
+  const laneBytes = <usize>d.Kp << 2, maskBytes = maskRowBytes(d);
+  for (let p: u32 = 0; p < P; p++, pairs += PAIR_BYTES, mask += mask ? maskBytes : 0) {
+    const s = slots + <usize>load<u32>(pairs), t = slots + <usize>load<u32>(pairs, 4), at = <usize>load<u32>(pairs, 8);
     let sum = zero();
     for (let k: usize = 0; k < laneBytes; k += 16) {
-      let f = f32x4.mul(v128.load(products + k), v128.load(fields + at + k));
+      let f = f32x4.mul(f32x4.mul(v128.load(s + k), v128.load(t + k)), v128.load(fields + at + k));
       if (mask) f = v128.and(f, mask4(mask + (k >> 1)));
       sum = madd(v128.load(dx + at + k), f, sum);
     }
@@ -172,13 +177,27 @@ export function concatBackward(
   for (let p = P; p & 3; p++) store<f32>(dT + (<usize>p << 2), 0);
 }
 
-/** One vector of one pair of productsBackward; `g` is Σ_a dH[p,a] Wᵀ[a] on entry. */
+/**
+ * e_p = v_s ⊙ v_t for some of the lanes.
+ *
+ * @param out   out f32[P, lanes]    row stride outBytes
+ * @param slots in  f32[M + 1, Kp]   the first of these lanes
+ */
+export function pairProducts(out: usize, slots: usize, pairs: usize, P: u32, lanes: u32, outBytes: usize): void {
+  const bytes = <usize>lanes << 2;
+  for (let p: u32 = 0; p < P; p++, pairs += PAIR_BYTES, out += outBytes) {
+    const s = slots + <usize>load<u32>(pairs), t = slots + <usize>load<u32>(pairs, 4);
+    for (let k: usize = 0; k < bytes; k += 16) v128.store(out + k, f32x4.mul(v128.load(s + k), v128.load(t + k)));
+  }
+}
+
+/** One vector of one pair of productsBackward. Returns what dv_s gains. */
 @inline
 function pairBackward(
-  DROPOUT: bool, CONCAT: bool, g: v128, c: v128, s: usize, t: usize, F: usize, dF: usize, toGrad: usize, mask: usize, dx: usize,
-): void {
-  const vs = v128.load(s), vt = v128.load(t);
-  let f = v128.load(F), e = f32x4.mul(vs, vt);
+  DROPOUT: bool, CONCAT: bool, vs: v128, c: v128, g: v128, t: usize, tGrad: usize, F: usize, dF: usize, mask: usize, dx: usize,
+): v128 {
+  const vt = v128.load(t);
+  let f = f32x4.mul(c, v128.load(F)), e = f32x4.mul(c, f32x4.mul(vs, vt));
   if (CONCAT) {
     const x = v128.load(dx);
     f = f32x4.mul(f, x);
@@ -189,125 +208,103 @@ function pairBackward(
     f = v128.and(f, m);
     e = v128.and(e, m);
   }
-  v128.store(dF, madd(c, e, v128.load(dF)));
-  const de = madd(c, f, g);
-  v128.store(s + toGrad, madd(de, vt, v128.load(s + toGrad)));
-  v128.store(t + toGrad, madd(de, vs, v128.load(t + toGrad)));
+  v128.store(dF, f32x4.add(v128.load(dF), e));
+  const de = f32x4.add(g, f);
+  v128.store(tGrad, madd(de, vs, v128.load(tGrad)));
+  return f32x4.mul(de, vt);
+}
+
+@inline
+function backward(
+  DROPOUT: bool, CONCAT: bool, slotGrad: usize, dF: usize, d: Desc, fields: usize, slots: usize, dE: usize, dc: usize, mask: usize,
+  pairs: usize, P: u32, lanes: u32, eBytes: usize, dx: usize,
+): void {
+  const bytes = <usize>lanes << 2;
+  const maskBytes = DROPOUT ? maskRowBytes(d) : 0;
+  const toGrad = slotGrad - slots, toDF = dF - fields, toDx = dx - fields;
+  const end = pairs + <usize>P * PAIR_BYTES;
+  while (pairs < end) {
+    const first = load<u32>(pairs), s = slots + <usize>first;
+    let runEnd = pairs, runE = dE, runC = dc, runMask = mask;
+    let k: usize = 0;
+    for (; k + 64 <= bytes; k += 64) {
+      const vs0 = v128.load(s + k), vs1 = v128.load(s + k, 16), vs2 = v128.load(s + k, 32), vs3 = v128.load(s + k, 48);
+      const sGrad = s + toGrad + k;
+      let g0 = v128.load(sGrad), g1 = v128.load(sGrad, 16), g2 = v128.load(sGrad, 32), g3 = v128.load(sGrad, 48);
+      runEnd = pairs;
+      runE = dE + k;
+      runC = dc;
+      runMask = mask + (k >> 1);
+      do {
+        const c = v128.load32_splat(runC);
+        const t = slots + k + <usize>load<u32>(runEnd, 4), F = fields + k + <usize>load<u32>(runEnd, 8);
+        const tGrad = t + toGrad, dFp = F + toDF, x = F + toDx;
+        g0 = f32x4.add(g0, pairBackward(DROPOUT, CONCAT, vs0, c, v128.load(runE), t, tGrad, F, dFp, runMask, x));
+        g1 = f32x4.add(g1, pairBackward(DROPOUT, CONCAT, vs1, c, v128.load(runE, 16), t + 16, tGrad + 16, F + 16, dFp + 16, runMask + 8, x + 16));
+        g2 = f32x4.add(g2, pairBackward(DROPOUT, CONCAT, vs2, c, v128.load(runE, 32), t + 32, tGrad + 32, F + 32, dFp + 32, runMask + 16, x + 32));
+        g3 = f32x4.add(g3, pairBackward(DROPOUT, CONCAT, vs3, c, v128.load(runE, 48), t + 48, tGrad + 48, F + 48, dFp + 48, runMask + 24, x + 48));
+        runEnd += PAIR_BYTES;
+        runE += eBytes;
+        runC += 4;
+        if (DROPOUT) runMask += maskBytes;
+      } while (runEnd < end && load<u32>(runEnd) == first);
+      v128.store(sGrad, g0);
+      v128.store(sGrad, g1, 16);
+      v128.store(sGrad, g2, 32);
+      v128.store(sGrad, g3, 48);
+    }
+    for (; k < bytes; k += 16) {
+      const vs0 = v128.load(s + k);
+      const sGrad = s + toGrad + k;
+      let g0 = v128.load(sGrad);
+      runEnd = pairs;
+      runE = dE + k;
+      runC = dc;
+      runMask = mask + (k >> 1);
+      do {
+        const c = v128.load32_splat(runC);
+        const t = slots + k + <usize>load<u32>(runEnd, 4), F = fields + k + <usize>load<u32>(runEnd, 8);
+        g0 = f32x4.add(g0, pairBackward(DROPOUT, CONCAT, vs0, c, v128.load(runE), t, t + toGrad, F, F + toDF, runMask, F + toDx));
+        runEnd += PAIR_BYTES;
+        runE += eBytes;
+        runC += 4;
+        if (DROPOUT) runMask += maskBytes;
+      } while (runEnd < end && load<u32>(runEnd) == first);
+      v128.store(sGrad, g0);
+    }
+    const run = (runEnd - pairs) / PAIR_BYTES;
+    pairs = runEnd;
+    dE += run * eBytes;
+    dc += run << 2;
+    if (DROPOUT) mask += run * maskBytes;
+  }
 }
 
 /**
- * Gradients of the slots and of F_p from those of the scores and of the attention's projection.
+ * Gradients of the slots and of F_p from those of the scores and of the products, for some of the lanes.
  *
- *   de_p = dH[p] Wᵀ + dc_p (m_p ⊙ F_p),   dv_s += de_p ⊙ v_t,   dv_t += de_p ⊙ v_s,   dF_p += dc_p (m_p ⊙ e_p)
+ *   de_p += dc_p (m_p ⊙ F_p),   dv_s += de_p ⊙ v_t,   dv_t += de_p ⊙ v_s,   dF_p += dc_p (m_p ⊙ e_p)
  *
- * Four pairs at a time share the loads of Wᵀ; e_p and de_p never leave the registers.
+ * Pairs that follow each other with the same s keep v_s and dv_s in registers. Addresses are those of the first of the lanes.
  *
  * @param slotGrad in/out f32[M + 1, Kp]      accumulated (+=)
  * @param dF       in/out f32[P + 1, Kp]      accumulated (+=)
  * @param slots    in     f32[M + 1, Kp]
- * @param dH       in     f32[Pp, Ap]         gradient of e_p W
- * @param dc       in     f32[Pp]             gradient of <e_p, m_p ⊙ F_p>
- * @param mask     in     i16[Pp, Kp8], or 0
+ * @param dE       in     f32[P, lanes]       dH[p] Wᵀ, row stride eBytes
+ * @param dc       in     f32[P]              gradient of <e_p, m_p ⊙ F_p>
+ * @param mask     in     i16[P, Kp8], or 0
  * @param dx       in     f32[P + 1, Kp] INN: gradient of the network's input; m_p ⊙ F_p and m_p ⊙ e_p are weighted by dx_p. Or 0
  */
-@inline
-function backward(
-  DROPOUT: bool, CONCAT: bool, slotGrad: usize, dF: usize, d: Desc, fields: usize, slots: usize, dH: usize, dc: usize, mask: usize,
-  pairs: usize, Pp: u32, dx: usize,
-): void {
-  const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
-  const maskBytes = DROPOUT ? ((laneBytes + 31) & ~31) >> 1 : 0;
-  const toGrad = slotGrad - slots;
-  const WT = d.attnWT;
-  for (let p: u32 = 0; p < Pp; p += 4, pairs += 4 * PAIR_BYTES, dH += aBytes << 2, dc += 16, mask += maskBytes << 2) {
-    const s0 = slots + <usize>load<u32>(pairs), t0 = slots + <usize>load<u32>(pairs, 4);
-    const s1 = slots + <usize>load<u32>(pairs, 12), t1 = slots + <usize>load<u32>(pairs, 16);
-    const s2 = slots + <usize>load<u32>(pairs, 24), t2 = slots + <usize>load<u32>(pairs, 28);
-    const s3 = slots + <usize>load<u32>(pairs, 36), t3 = slots + <usize>load<u32>(pairs, 40);
-    const p0 = <usize>load<u32>(pairs, 8), p1 = <usize>load<u32>(pairs, 20);
-    const p2 = <usize>load<u32>(pairs, 32), p3 = <usize>load<u32>(pairs, 44);
-    const m1 = mask + maskBytes, m2 = m1 + maskBytes, m3 = m2 + maskBytes;
-    let k: usize = 0;
-    for (; k + 32 <= laneBytes; k += 32) {
-      let g00 = zero(), g01 = zero(), g10 = zero(), g11 = zero();
-      let g20 = zero(), g21 = zero(), g30 = zero(), g31 = zero();
-      let W = WT + k;
-      let h0 = dH, h1 = h0 + aBytes, h2 = h1 + aBytes, h3 = h2 + aBytes;
-      for (const end = h1; h0 < end; h0 += 8, h1 += 8, h2 += 8, h3 += 8) {
-        let w0 = v128.load(W), w1 = v128.load(W, 16);
-        let x = v128.load32_splat(h0);
-        g00 = madd(x, w0, g00);
-        g01 = madd(x, w1, g01);
-        x = v128.load32_splat(h1);
-        g10 = madd(x, w0, g10);
-        g11 = madd(x, w1, g11);
-        x = v128.load32_splat(h2);
-        g20 = madd(x, w0, g20);
-        g21 = madd(x, w1, g21);
-        x = v128.load32_splat(h3);
-        g30 = madd(x, w0, g30);
-        g31 = madd(x, w1, g31);
-        W += laneBytes;
-        w0 = v128.load(W);
-        w1 = v128.load(W, 16);
-        x = v128.load32_splat(h0, 4);
-        g00 = madd(x, w0, g00);
-        g01 = madd(x, w1, g01);
-        x = v128.load32_splat(h1, 4);
-        g10 = madd(x, w0, g10);
-        g11 = madd(x, w1, g11);
-        x = v128.load32_splat(h2, 4);
-        g20 = madd(x, w0, g20);
-        g21 = madd(x, w1, g21);
-        x = v128.load32_splat(h3, 4);
-        g30 = madd(x, w0, g30);
-        g31 = madd(x, w1, g31);
-        W += laneBytes;
-      }
-      const half = k >> 1;
-      let c = v128.load32_splat(dc);
-      pairBackward(DROPOUT, CONCAT, g00, c, s0 + k, t0 + k, fields + p0 + k, dF + p0 + k, toGrad, mask + half, dx + p0 + k);
-      pairBackward(DROPOUT, CONCAT, g01, c, s0 + k + 16, t0 + k + 16, fields + p0 + k + 16, dF + p0 + k + 16, toGrad, mask + half + 8, dx + p0 + k + 16);
-      c = v128.load32_splat(dc, 4);
-      pairBackward(DROPOUT, CONCAT, g10, c, s1 + k, t1 + k, fields + p1 + k, dF + p1 + k, toGrad, m1 + half, dx + p1 + k);
-      pairBackward(DROPOUT, CONCAT, g11, c, s1 + k + 16, t1 + k + 16, fields + p1 + k + 16, dF + p1 + k + 16, toGrad, m1 + half + 8, dx + p1 + k + 16);
-      c = v128.load32_splat(dc, 8);
-      pairBackward(DROPOUT, CONCAT, g20, c, s2 + k, t2 + k, fields + p2 + k, dF + p2 + k, toGrad, m2 + half, dx + p2 + k);
-      pairBackward(DROPOUT, CONCAT, g21, c, s2 + k + 16, t2 + k + 16, fields + p2 + k + 16, dF + p2 + k + 16, toGrad, m2 + half + 8, dx + p2 + k + 16);
-      c = v128.load32_splat(dc, 12);
-      pairBackward(DROPOUT, CONCAT, g30, c, s3 + k, t3 + k, fields + p3 + k, dF + p3 + k, toGrad, m3 + half, dx + p3 + k);
-      pairBackward(DROPOUT, CONCAT, g31, c, s3 + k + 16, t3 + k + 16, fields + p3 + k + 16, dF + p3 + k + 16, toGrad, m3 + half + 8, dx + p3 + k + 16);
-    }
-    if (k < laneBytes) {
-      let g0 = zero(), g1 = zero(), g2 = zero(), g3 = zero();
-      let W = WT + k;
-      let h0 = dH, h1 = h0 + aBytes, h2 = h1 + aBytes, h3 = h2 + aBytes;
-      for (const end = h1; h0 < end; h0 += 4, h1 += 4, h2 += 4, h3 += 4, W += laneBytes) {
-        const w = v128.load(W);
-        g0 = madd(v128.load32_splat(h0), w, g0);
-        g1 = madd(v128.load32_splat(h1), w, g1);
-        g2 = madd(v128.load32_splat(h2), w, g2);
-        g3 = madd(v128.load32_splat(h3), w, g3);
-      }
-      const half = k >> 1;
-      pairBackward(DROPOUT, CONCAT, g0, v128.load32_splat(dc), s0 + k, t0 + k, fields + p0 + k, dF + p0 + k, toGrad, mask + half, dx + p0 + k);
-      pairBackward(DROPOUT, CONCAT, g1, v128.load32_splat(dc, 4), s1 + k, t1 + k, fields + p1 + k, dF + p1 + k, toGrad, m1 + half, dx + p1 + k);
-      pairBackward(DROPOUT, CONCAT, g2, v128.load32_splat(dc, 8), s2 + k, t2 + k, fields + p2 + k, dF + p2 + k, toGrad, m2 + half, dx + p2 + k);
-      pairBackward(DROPOUT, CONCAT, g3, v128.load32_splat(dc, 12), s3 + k, t3 + k, fields + p3 + k, dF + p3 + k, toGrad, m3 + half, dx + p3 + k);
-    }
-  }
-}
-
 export function productsBackward(
-  slotGrad: usize, dF: usize, d: Desc, fields: usize, slots: usize, dH: usize, dc: usize, mask: usize, pairs: usize, Pp: u32,
-  dx: usize,
+  slotGrad: usize, dF: usize, d: Desc, fields: usize, slots: usize, dE: usize, dc: usize, mask: usize, pairs: usize, P: u32,
+  lanes: u32, eBytes: usize, dx: usize,
 ): void {
   if (dx) {
-    if (mask) backward(true, true, slotGrad, dF, d, fields, slots, dH, dc, mask, pairs, Pp, dx);
-    else backward(false, true, slotGrad, dF, d, fields, slots, dH, dc, 0, pairs, Pp, dx);
+    if (mask) backward(true, true, slotGrad, dF, d, fields, slots, dE, dc, mask, pairs, P, lanes, eBytes, dx);
+    else backward(false, true, slotGrad, dF, d, fields, slots, dE, dc, 0, pairs, P, lanes, eBytes, dx);
   } else if (mask) {
-    backward(true, false, slotGrad, dF, d, fields, slots, dH, dc, mask, pairs, Pp, 0);
+    backward(true, false, slotGrad, dF, d, fields, slots, dE, dc, mask, pairs, P, lanes, eBytes, 0);
   } else {
-    backward(false, false, slotGrad, dF, d, fields, slots, dH, dc, 0, pairs, Pp, 0);
+    backward(false, false, slotGrad, dF, d, fields, slots, dE, dc, 0, pairs, P, lanes, eBytes, 0);
   }
 }

@@ -1,9 +1,10 @@
 import { Desc } from "../abi";
 import { attentionBackward, attentionForward, softmax, softmaxBackward } from "../kernels/attention";
-import { matmul, matmulTransposedA } from "../kernels/dense";
+import { matmulTransposedA } from "../kernels/dense";
 import { dropout, dropoutMask, KEEP_ALL, STREAM_PRODUCTS, STREAM_WEIGHTS } from "../kernels/dropout";
+import { PAIR_BYTES } from "../kernels/field";
 import { linearForward } from "../kernels/linear";
-import { gatherSlots, knownPairs, productsBackward, productsForward } from "../kernels/products";
+import { gatherSlots, knownPairs, maskRowBytes, pairProducts, productsBackward, productsForward } from "../kernels/products";
 import { samplePairs } from "../kernels/sampling";
 import { key, keepScale } from "../random";
 import { hsum, madd, zero } from "../simd";
@@ -12,6 +13,12 @@ import { hsum, madd, zero } from "../simd";
  * What AFM, IFM, INN and DeepIFM share: the pairs of a row, their products e_p, the attention over them, and the way back.
  * A row is worked on in cache; nothing of size P·K is kept per row of the batch.
  */
+
+/** Forward: as many pairs at a time as have this many floats (at least 8), so that their products are still in the first cache. */
+const FORWARD_FLOATS: u32 = 2048;
+
+/** Backward: lanes at a time, so that what all pairs have of them stays in the first cache. */
+const BACKWARD_LANES: u32 = 64;
 
 /** Byte position of the row's first slot in features and values. */
 @inline
@@ -75,8 +82,15 @@ export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, 
   const products = scratch + d.sProducts, hidden = scratch + d.sHidden, weights = scratch + d.sWeights;
   const aBytes = <usize>d.Ap << 2;
   const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
-  productsForward(products, scratch + d.sScores, d, fields, scratch + d.sSlots, mask, pairsOf(d, scratch), Pp, scale);
-  matmul(hidden, products, d.attnW, Pp, d.Kp, d.Ap, aBytes, <usize>d.productFloats << 2, aBytes);
+  const slots = scratch + d.sSlots, scores = scratch + d.sScores, pairs = pairsOf(d, scratch);
+  const maskBytes = mask ? maskRowBytes(d) : 0, pBytes = <usize>Pp << 2;
+  const group = max<u32>(8, FORWARD_FLOATS / d.Kp & ~7);
+  for (let p: u32 = 0; p < Pp; p += group) {
+    const count = min(group, Pp - p), first = <usize>p;
+    const own = mask + first * maskBytes;
+    productsForward(products, scores + (first << 2), d, fields, slots, own, pairs + first * PAIR_BYTES, count, scale);
+    matmulTransposedA(hidden + (first << 2), d.attnW, products, d.Kp, d.Ap, count, pBytes, aBytes, <usize>count << 2, false);
+  }
   attentionForward(weights, hidden, d, P);
   softmax(weights, P);
   if (!training || d.keepWeights == KEEP_ALL) return weights;
@@ -128,10 +142,22 @@ export function attendedBackward(
   }
   if (drop) dropout(scores, scores, Pp, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
   softmaxBackward(scores, weights, P);
-  attentionBackward(db, dh, hidden, scores, d, P);
-  matmulTransposedA(dWT, hidden, products, P, d.Ap, d.Kp, laneBytes, aBytes, <usize>d.productFloats << 2);
-  const slotGrad = scratch + d.sSlotGrad, slots = scratch + d.sSlots;
-  productsBackward(slotGrad, dF, d, fields, slots, hidden, dropped, mask, pairsOf(d, scratch), Pp, dx);
+  const hiddenT = scratch + d.sHiddenT;
+  attentionBackward(db, dh, hidden, hiddenT, scores, d, P);
+
+  // Block by block of lanes: e_p made again, dWᵀ from it, then de_p in its place, then what becomes of de_p.
+  const slotGrad = scratch + d.sSlotGrad, slots = scratch + d.sSlots, pairs = pairsOf(d, scratch);
+  const eBytes = min<usize>(laneBytes, BACKWARD_LANES << 2);
+  for (let k: usize = 0; k < laneBytes; k += BACKWARD_LANES << 2) {
+    const lanes = min(BACKWARD_LANES, d.Kp - <u32>(k >> 2));
+    pairProducts(products, slots + k, pairs, P, lanes, eBytes);
+    matmulTransposedA(dWT + k, hiddenT, products, P, d.Ap, lanes, laneBytes, aBytes, eBytes, true);
+    matmulTransposedA(products, hidden, d.attnWT + k, d.Ap, Pp, lanes, eBytes, pBytes, laneBytes, false);
+    const own = mask ? mask + (k >> 1) : 0, x = dx ? dx + k : 0;
+    productsBackward(
+      slotGrad + k, dF + k, d, fields + k, slots + k, products, dropped, own, pairs, P, lanes, eBytes, x,
+    );
+  }
 }
 
 /** Gradient of the slots of row b to that of its records: dv = x · (gradient of v x), and dw = dy x behind it. */

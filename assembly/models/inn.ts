@@ -30,7 +30,7 @@ export function innForward(d: Desc, b: u32, rows: u32, scratch: usize, training:
     const mask = productMask(d, b + r, row, training);
     const T = attendedForward(d, b + r, row, d.fieldPairs, mask, training);
     const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
-    concatForward(input, d, d.fieldPairs, row + d.sProducts, T, mask, pairsOf(d, row), P, scale);
+    concatForward(input, d, d.fieldPairs, row + d.sSlots, T, mask, pairsOf(d, row), P, scale);
   }
   addOutput(d, b, rows, networkForward(d, scratch, x, d.scratchRow, d.blockRows));
 }
@@ -56,7 +56,7 @@ export function innBackward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usiz
       const dx = row + d.sInputGrad, mask = keptMask(d, row);
       memory.fill(dx + (<usize>d.Kp << 2) * d.fieldRows, 0, <usize>d.Kp << 2);
       const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
-      concatBackward(row + d.sScores, d, d.fieldPairs, row + d.sProducts, dx, mask, pairsOf(d, row), P, scale);
+      concatBackward(row + d.sScores, d, d.fieldPairs, row + d.sSlots, dx, mask, pairsOf(d, row), P, scale);
       attendedBackward(d, b + r, row, d.fieldPairs, chunkFields(d, chunk), mask, 1, chunk, dx);
     }
     attendedRecords(d, b + r, row, g);

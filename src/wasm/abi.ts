@@ -104,7 +104,6 @@ export const FIELDS = [
   ["sSlots", "u32"],
   ["sSlotGrad", "u32"],
   ["sProducts", "u32"],
-  ["productFloats", "u32"],
   ["sHidden", "u32"],
   ["sWeights", "u32"],
   ["sDropped", "u32"],
@@ -114,6 +113,7 @@ export const FIELDS = [
   ["sPooled", "u32"],
   ["sInput", "u32"],
   ["sInputGrad", "u32"],
+  ["sHiddenT", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
 export const ABI_VERSION = 2;

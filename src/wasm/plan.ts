@@ -118,13 +118,14 @@ export function planMemory(
 
   // Scratch of one row: offsets from one address, so that every thread can have its own.
   const row = new Arena(0);
-  const productFloats = Kp + 16;
   const inn = config.model === "inn";
   const sState = row.take(8);
   const sSlots = row.take(4 * (M + 1) * Kp);
   const sSlotGrad = row.take(4 * (M + 1) * Kp);
-  const sProducts = row.take(4 * Pp * productFloats);
+  // FORWARD_FLOATS, or 8 pairs; BACKWARD_LANES of all pairs (assembly/models/attended.ts).
+  const sProducts = row.take(4 * Math.max(2048, 8 * Kp, Pp * Math.min(Kp, 64)));
   const sHidden = row.take(4 * Pp * Ap);
+  const sHiddenT = row.take(4 * Pp * Ap);
   const sWeights = row.take(4 * Pp);
   const sDropped = row.take(4 * Pp);
   const sScores = row.take(4 * Pp);
@@ -293,8 +294,8 @@ export function planMemory(
     sSlots,
     sSlotGrad,
     sProducts,
-    productFloats,
     sHidden,
+    sHiddenT,
     sWeights,
     sDropped,
     sScores,

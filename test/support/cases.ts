@@ -393,16 +393,13 @@ const KEEP_SCALE = Math.fround(1 / 0.6);
 const productsForward = kernelCase({
   kernel: "productsForward",
   tolerance: 1e-6,
-  shapes: sweep(
-    { K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
-    { dropped: [0, 1, 2, 3], stride: [4, 16] },
-  ),
-  buffers: ({ K, slots, dropout, dropped, stride }, random) => {
+  shapes: sweep({ K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] }, { dropped: [0, 1, 2, 3] }),
+  buffers: ({ K, slots, dropout, dropped }, random) => {
     const pairs = somePairs(random, slots, dropped);
     const P = allPairs(slots).length;
     const Pp = pad4(pairs.length);
     return {
-      out: output(Pp * (pad4(K) + stride)),
+      out: output(pad4(K) * Pp),
       scores: output(Pp),
       slots: input(withZeroRow(random.rows(slots, K, pad4(K)), pad4(K))),
       mask: input(dropout ? maskLanes(random, Pp * pad8(K)) : new Int16Array(0)),
@@ -410,7 +407,7 @@ const productsForward = kernelCase({
       fieldPairs: input(withZeroRow(random.rows(P, K, pad4(K)), pad4(K))),
     };
   },
-  desc: ({ K, stride }) => ({ Kp: pad4(K), productFloats: pad4(K) + stride }),
+  desc: ({ K }) => ({ Kp: pad4(K) }),
   call: ({ kernels, at, shape: { dropout, slots, dropped } }) =>
     kernels.productsForward(
       at.out,
@@ -423,35 +420,58 @@ const productsForward = kernelCase({
       pad4(Math.max(1, allPairs(slots).length - dropped)),
       KEEP_SCALE,
     ),
-  twin: (values, { K, slots, dropout, stride }) => {
+  twin: (values, { K, slots, dropout }) => {
     const Kp = pad4(K);
     const kept = maskOf(values.mask, K);
     const list = pairsOf(values.pairs, slots, K);
     const Pp = values.pairs.length / 3;
-    const expected = multilinear(
-      { slots: values.slots, fieldPairs: values.fieldPairs },
-      ({ slots: rows, fieldPairs }) => {
-        const { model, row } = slotModel(rows, slots, K);
-        const pairs = rowPairs(model, row, list);
-        const F = (p: number, k: number) => fieldPairs[p * Kp + k]!;
-        const scale = dropout ? KEEP_SCALE : 1;
-        return {
-          out: padded(
-            pairs.flatMap(({ e }) => padded(e, Kp + stride)),
-            Pp * (Kp + stride),
-          ),
-          scores: padded(
-            pairs.map(({ e, index }, i) => scale * sum(e.map((ek, k) => ek * F(index, k) * kept(i, k)))),
-            Pp,
-          ),
-        };
-      },
-    );
-    // Behind the Kp lanes of a product lies nothing.
-    const out = Array.from(expected.out!.values, (value, i) => (i % (Kp + stride) < Kp ? value : UNTOUCHED));
-    return { ...expected, out: { values: out, scale: expected.out!.scale } };
+    return multilinear({ slots: values.slots, fieldPairs: values.fieldPairs }, ({ slots: rows, fieldPairs }) => {
+      const { model, row } = slotModel(rows, slots, K);
+      const pairs = rowPairs(model, row, list);
+      const F = (p: number, k: number) => fieldPairs[p * Kp + k]!;
+      const scale = dropout ? KEEP_SCALE : 1;
+      return {
+        out: Array.from({ length: Kp * Pp }, (_, i) => pairs[i % Pp]?.e[Math.floor(i / Pp)] ?? 0),
+        scores: padded(
+          pairs.map(({ e, index }, i) => scale * sum(e.map((ek, k) => ek * F(index, k) * kept(i, k)))),
+          Pp,
+        ),
+      };
+    });
   },
 });
+
+const pairProductsCase = kernelCase({
+  kernel: "pairProducts",
+  tolerance: 1e-7,
+  shapes: sweep({ K: FACTORS, slots: PRODUCT_SLOTS }, { dropped: [0, 1, 2, 3], from: [0, 4, 8], slack: [0, 16] }),
+  buffers: ({ K, slots, dropped, from, slack }, random) => {
+    const pairs = somePairs(random, slots, dropped);
+    return {
+      out: output(pairs.length * (someLanes(K, from) + slack)),
+      slots: input(withZeroRow(random.rows(slots, K, pad4(K)), pad4(K))),
+      pairs: input(pairList(pairs, slots, K)),
+    };
+  },
+  call: ({ kernels, at, shape: { K, slots, dropped, from, slack } }) => {
+    const P = Math.max(1, allPairs(slots).length - dropped);
+    const lanes = someLanes(K, from);
+    kernels.pairProducts(at.out, at.slots + 4 * (pad4(K) - lanes), at.pairs, P, lanes, 4 * (lanes + slack));
+  },
+  twin: ({ pairs: list, slots: rows, out }, { K, slots, from, slack }) => {
+    const { model, row } = slotModel(rows, slots, K);
+    const lanes = someLanes(K, from);
+    const first = pad4(K) - lanes;
+    const pairs = rowPairs(model, row, pairsOf(list, slots, K));
+    const e = Array.from(out, (_, i) => pairs[Math.floor(i / (lanes + slack))]!.e[first + (i % (lanes + slack))] ?? 0);
+    // Behind the lanes of a product lies nothing.
+    const values = e.map((value, i) => (i % (lanes + slack) < lanes ? value : UNTOUCHED));
+    return { out: { values, scale: abs(e) } };
+  },
+});
+
+/** Lanes of kernels that take some of them: those behind the first `from`, or all. */
+const someLanes = (K: number, from: number): number => (from < pad4(K) ? pad4(K) - from : pad4(K));
 
 /** The rows and, behind them, a row of zeros: slot M, pair P. */
 function withZeroRow(rows: Float32Array, stride: number): Float32Array {
@@ -470,56 +490,60 @@ const productsBackward = kernelCase({
   tolerance: 1e-6,
   shapes: sweep(
     { K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
-    { A: ATTENTION_FACTORS, dropped: [0, 1, 2, 3], concat: [false, true] },
+    { dropped: [0, 1, 2, 3], concat: [false, true], from: [0, 8, 16], slack: [0, 16] },
   ),
-  buffers: ({ K, slots, dropout, A, dropped, concat }, random) => {
+  buffers: ({ K, slots, dropout, dropped, concat, from, slack }, random) => {
     const pairs = somePairs(random, slots, dropped);
     const P = allPairs(slots).length;
-    const Pp = pad4(pairs.length);
-    const [Kp, Ap] = [pad4(K), pad4(A)];
+    const lanes = someLanes(K, from);
+    const Kp = pad4(K);
     return {
       slotGrad: inOut(withZeroRow(random.rows(slots, K, Kp), Kp)),
       dF: inOut(withZeroRow(random.rows(P, K, Kp), Kp)),
       slots: input(withZeroRow(random.rows(slots, K, Kp), Kp)),
-      dH: input(Float32Array.from(padded(random.rows(pairs.length, A, Ap), Pp * Ap))),
-      dc: input(Float32Array.from(padded(random.values(pairs.length), Pp))),
-      mask: input(dropout ? maskLanes(random, Pp * pad8(K)) : new Int16Array(0)),
+      dE: input(random.rows(pairs.length, K - (Kp - lanes), lanes + slack)),
+      dc: input(random.values(pairs.length)),
+      mask: input(dropout ? maskLanes(random, pairs.length * pad8(K)) : new Int16Array(0)),
       pairs: input(pairList(pairs, slots, K)),
-      attnWT: input(Float32Array.from(padded(random.rows(A, K, Kp), Ap * Kp))),
       fieldPairs: input(withZeroRow(random.rows(P, K, Kp), Kp)),
       dx: input(concat ? withZeroRow(random.rows(P, K, Kp), Kp) : NONE),
     };
   },
-  desc: ({ K, A }, at) => ({ Kp: pad4(K), Ap: pad4(A), attnWT: at.attnWT }),
-  call: ({ kernels, at, shape: { dropout, slots, dropped, concat } }) =>
+  desc: ({ K }) => ({ Kp: pad4(K) }),
+  call: ({ kernels, at, shape: { K, dropout, slots, dropped, concat, from, slack } }) => {
+    const lanes = someLanes(K, from);
+    const first = pad4(K) - lanes;
     kernels.productsBackward(
-      at.slotGrad,
-      at.dF,
+      at.slotGrad + 4 * first,
+      at.dF + 4 * first,
       at.desc,
-      at.fieldPairs,
-      at.slots,
-      at.dH,
+      at.fieldPairs + 4 * first,
+      at.slots + 4 * first,
+      at.dE,
       at.dc,
-      dropout ? at.mask : 0,
+      dropout ? at.mask + 2 * first : 0,
       at.pairs,
-      pad4(Math.max(1, allPairs(slots).length - dropped)),
-      concat ? at.dx : 0,
-    ),
-  // de_p = dH[p] Wᵀ + dc_p (m_p ⊙ F_p);  dF_p += dc_p (m_p ⊙ e_p);  with dx, m_p ⊙ dx_p in place of m_p
-  twin: ({ pairs: list, mask, ...values }, { K, slots, A }) => {
-    const [Kp, Ap] = [pad4(K), pad4(A)];
+      Math.max(1, allPairs(slots).length - dropped),
+      lanes,
+      4 * (lanes + slack),
+      concat ? at.dx + 4 * first : 0,
+    );
+  },
+  // de_p += dc_p (m_p ⊙ F_p);  dF_p += dc_p (m_p ⊙ e_p);  with dx, m_p ⊙ dx_p in place of m_p
+  twin: ({ pairs: list, mask, ...values }, { K, slots, from, slack }) => {
+    const Kp = pad4(K);
+    const lanes = someLanes(K, from);
+    const first = Kp - lanes;
     const kept = maskOf(mask, K);
     const chosen = pairsOf(list, slots, K);
-    return multilinear(values, ({ slotGrad, dF, slots: rows, dH, dc, attnWT, fieldPairs, dx }) => {
+    return multilinear(values, ({ slotGrad, dF, slots: rows, dE: given, dc, fieldPairs, dx }) => {
       const weight = (i: number, p: number, k: number) => kept(i, k) * (dx.length ? dx[p * Kp + k]! : 1);
       const { model, row } = slotModel(rows, slots, K);
       const pairs = rowPairs(model, row, chosen);
-      const WT = tensor(attnWT, A, K, Kp).data;
       const dE = pairs.map(({ index }, i) =>
         Array.from({ length: K }, (_, k) => {
-          let de = dc[i]! * weight(i, index, k) * fieldPairs[index * Kp + k]!;
-          for (let a = 0; a < A; a++) de += dH[i * Ap + a]! * WT[a * K + k]!;
-          return de;
+          if (k < first) return 0;
+          return given[i * (lanes + slack) + k - first]! + dc[i]! * weight(i, index, k) * fieldPairs[index * Kp + k]!;
         }),
       );
       const into = { feature_embeddings: new Float64Array(slots * K) };
@@ -527,7 +551,7 @@ const productsBackward = kernelCase({
       const dv = strided(into.feature_embeddings, K, Kp);
       const toF = Array.from(dF);
       pairs.forEach(({ e, index }, i) => {
-        for (let k = 0; k < K; k++) toF[index * Kp + k]! += dc[i]! * weight(i, index, k) * e[k]!;
+        for (let k = first; k < K; k++) toF[index * Kp + k]! += dc[i]! * weight(i, index, k) * e[k]!;
       });
       return { slotGrad: Array.from(slotGrad, (g, i) => g + (dv[i] ?? 0)), dF: toF };
     });
@@ -544,25 +568,25 @@ function concatBuffers({ K, slots, dropout, dropped }: ConcatShape, random: Rand
   const Kp = pad4(K);
   return {
     fieldPairs: input(random.rows(allPairs(slots).length, K, Kp)),
-    products: input(random.rows(pairs.length, K, Kp + 16)),
+    slots: input(withZeroRow(random.rows(slots, K, Kp), Kp)),
     mask: input(dropout ? maskLanes(random, pairs.length * pad8(K)) : new Int16Array(0)),
     pairs: input(pairList(pairs, slots, K)),
   };
 }
 
-const concatDesc = ({ K }: ConcatShape) => ({ Kp: pad4(K), productFloats: pad4(K) + 16 });
+const concatDesc = ({ K }: ConcatShape) => ({ Kp: pad4(K) });
 
 /** For every pair of the list: its number, its place p, and its m ⊙ e ⊙ F times keepScale. */
 function concatTerms(
-  { fieldPairs, products, mask, pairs }: Record<"fieldPairs" | "products" | "mask" | "pairs", Numbers>,
+  { fieldPairs, slots: rows, mask, pairs }: Record<"fieldPairs" | "slots" | "mask" | "pairs", Numbers>,
   { K, slots, dropout }: ConcatShape,
 ): { p: number; terms: number[] }[] {
   const Kp = pad4(K);
   const kept = maskOf(mask, K);
-  return pairsOf(pairs, slots, K).map((_, i) => {
+  return pairsOf(pairs, slots, K).map(([s, t], i) => {
     const p = pairs[3 * i + 2]! / (4 * Kp);
     const scale = dropout ? KEEP_SCALE : 1;
-    const term = (k: number) => scale * kept(i, k) * products[i * (Kp + 16) + k]! * fieldPairs[p * Kp + k]!;
+    const term = (k: number) => scale * kept(i, k) * rows[s * Kp + k]! * rows[t * Kp + k]! * fieldPairs[p * Kp + k]!;
     return { p, terms: Array.from({ length: K }, (_, k) => term(k)) };
   });
 }
@@ -582,7 +606,7 @@ const concatForward = kernelCase({
       at.x,
       at.desc,
       at.fieldPairs,
-      at.products,
+      at.slots,
       at.T,
       dropout ? at.mask : 0,
       at.pairs,
@@ -618,7 +642,7 @@ const concatBackward = kernelCase({
       at.dT,
       at.desc,
       at.fieldPairs,
-      at.products,
+      at.slots,
       at.dx,
       dropout ? at.mask : 0,
       at.pairs,
@@ -743,6 +767,7 @@ type AttentionShape = {
 };
 
 const attentionDesc = ({ A, activation, temperature }: AttentionShape) => ({
+  A,
   Ap: pad4(A),
   activation: ACTIVATION[activation],
   preScale: temperature === "projection" ? 1 / TEMPERATURE : 1,
@@ -772,6 +797,11 @@ function rowsOf(data: Numbers, rows: number, cols: number, stride: number): numb
   return Array.from({ length: rows }, (_, r) => Array.from({ length: cols }, (_, c) => data[r * stride + c]!));
 }
 
+/** The columns of `rows` rows of `cols` numbers. */
+function columnsOf(data: Numbers, cols: number, rows: number): number[][] {
+  return Array.from({ length: cols }, (_, c) => Array.from({ length: rows }, (_, r) => data[r * cols + c]!));
+}
+
 const LOWEST = -(2 - 2 ** -23) * 2 ** 127;
 
 const attentionForwardCase = kernelCase({
@@ -780,30 +810,28 @@ const attentionForwardCase = kernelCase({
   shapes: sweep({ A: ATTENTION_FACTORS, P: PAIR_COUNTS, activation: ACTIVATIONS }, { temperature: TEMPERATURES }),
   buffers: ({ A, P }, random) => ({
     logits: output(pad4(P)),
-    H: inOut(random.rows(pad4(P), A, pad4(A), -4, 4)),
+    H: inOut(Float32Array.from(padded(random.values(A * pad4(P), -4, 4), pad4(A) * pad4(P)))),
     attnB: input(random.rows(1, A, pad4(A))),
     attnH: input(random.rows(1, A, pad4(A))),
   }),
   desc: (shape, at) => ({ ...attentionDesc(shape), attnB: at.attnB, attnH: at.attnH }),
   call: ({ kernels, at, shape: { P } }) => kernels.attentionForward(at.logits, at.H, at.desc, P),
   twin: ({ H, attnB, attnH }, shape) => {
-    const { A, P, activation } = shape;
-    const [Ap, Pp] = [pad4(A), pad4(P)];
-    const { hidden, logits } = attentionForward(attentionModel(shape, attnB, attnH), rowsOf(H, P, A, Ap));
-    const ofZero = activation === "sigmoid" ? 0.5 : 0; // padding lanes go through act, too
-    const rows = hidden.flatMap((row) => [...row, ...new Array<number>(Ap - A).fill(ofZero)]);
+    const { A, P } = shape;
+    const Pp = pad4(P);
+    const { hidden, logits } = attentionForward(attentionModel(shape, attnB, attnH), columnsOf(H, Pp, A));
     const scaleOf = (p: number) =>
       sum(Array.from({ length: A }, (_, a) => Math.abs(attnH[a]!) * (5 + Math.abs(hidden[p]![a]!))));
     return {
       H: {
-        values: Array.from({ length: Pp * Ap }, (_, i) => rows[i] ?? UNTOUCHED),
-        // |α z| + |b| < 5, and padding exactly act(0)
-        scale: Array.from({ length: Pp * Ap }, (_, i) => (i % Ap < A ? 5 : 0)),
+        values: Array.from(H, (h, i) => hidden[i % Pp]![Math.floor(i / Pp)] ?? h),
+        // |α z| + |b| < 5; rows of padding stay
+        scale: Array.from(H, (_, i) => (i < A * Pp ? 5 : 0)),
       },
       logits: {
-        values: Array.from({ length: Pp }, (_, p) => logits[p] ?? LOWEST),
+        values: Array.from({ length: Pp }, (_, p) => (p < P ? logits[p]! : LOWEST)),
         scale: padded(
-          logits.map((_, p) => scaleOf(p) * attentionDesc(shape).logitScale),
+          logits.slice(0, P).map((_, p) => scaleOf(p) * attentionDesc(shape).logitScale),
           Pp,
         ),
       },
@@ -816,54 +844,53 @@ const attentionBackwardCase = kernelCase({
   tolerance: 1e-6,
   shapes: sweep({ A: ATTENTION_FACTORS, P: PAIR_COUNTS, activation: ACTIVATIONS }, { temperature: TEMPERATURES }),
   buffers: ({ A, P, activation }, random) => {
-    const H = random.rows(P, A, pad4(A), -0.95, 0.95).map((h, i) => {
-      // What act can give; half of ReLU's are 0. Padding lanes hold act(0).
-      if (i % pad4(A) >= A) return activation === "sigmoid" ? 0.5 : 0;
+    // What act can give; half of ReLU's are 0.
+    const H = random.values(A * pad4(P), -0.95, 0.95).map((h) => {
       return activation === "relu" ? Math.max(h, 0) : activation === "sigmoid" ? 0.5 + h / 2 : h;
     });
     return {
       db: inOut(random.rows(1, A, pad4(A))),
       dh: inOut(random.rows(1, A, pad4(A))),
-      H: inOut(Float32Array.from({ length: pad4(P) * pad4(A) }, (_, i) => H[i] ?? 1)),
-      dlogit: input(sumsToZero(random.values(P))),
+      H: inOut(Float32Array.from(padded(H, pad4(A) * pad4(P)))),
+      HT: output(pad4(P) * pad4(A)),
+      dlogit: input(Float32Array.from(padded(sumsToZero(random.values(P)), pad4(P)))),
       attnH: input(random.rows(1, A, pad4(A))),
     };
   },
   desc: (shape, at) => ({ ...attentionDesc(shape), attnH: at.attnH }),
-  call: ({ kernels, at, shape: { P } }) => kernels.attentionBackward(at.db, at.dh, at.H, at.dlogit, at.desc, P),
+  call: ({ kernels, at, shape: { P } }) => kernels.attentionBackward(at.db, at.dh, at.H, at.HT, at.dlogit, at.desc, P),
   twin: ({ db, dh, H, dlogit, attnH }, shape) => {
-    const { A, P, activation } = shape;
+    const { A, P } = shape;
     const [Ap, Pp] = [pad4(A), pad4(P)];
     const { preScale, logitScale } = attentionDesc(shape);
     // ReLU' looks at what enters, which is positive exactly where what leaves is. Equal weights and dT_p = P dlogit_p
     // make softmaxBackward the identity, because the dlogit sum to 0.
-    const hidden = rowsOf(H, P, A, Ap);
+    const hidden = columnsOf(H, Pp, A).slice(0, P);
     const kept = { preactivations: hidden, hidden, logits: [], weights: new Array<number>(P).fill(1 / P) };
-    const dT = Array.from(dlogit, (g) => P * g);
+    const dT = Array.from(dlogit.slice(0, P), (g) => P * g);
     const into = zeroGradients(attentionModel(shape, new Float32Array(A), attnH));
     const de = attentionBackward(attentionModel(shape, new Float32Array(A), attnH), hidden, kept, dT, into);
 
     const terms = logitScale * sum(abs(dlogit)); // |act| and |act'| are at most 1
-    // Padding lanes of H hold act(0), ½ for sigmoid, so those of dh get something. ifmEnd leaves it behind.
-    const dhOfPadding = activation === "sigmoid" ? (logitScale * sum(dlogit)) / 2 : 0;
+    const dH = (p: number, a: number): Expected => ({
+      values: [de[p]?.[a] ?? 0],
+      scale: preScale * logitScale * Math.abs((dlogit[p] ?? 0) * attnH[a]!),
+    });
+    const all = (of: (i: number) => Expected): Expected => {
+      const each = Array.from({ length: Pp * Ap }, (_, i) => of(i));
+      return { values: each.map(({ values }) => values[0]!), scale: each.map(({ scale }) => scale as number) };
+    };
     return {
       db: {
         values: Array.from(db, (x, a) => x + (into.attention_b![a] ?? 0)),
         scale: Array.from(db, (x, a) => Math.abs(x) + terms * Math.abs(attnH[a]!)),
       },
       dh: {
-        values: Array.from(dh, (x, a) => x + (into.attention_p![a] ?? dhOfPadding)),
-        scale: Array.from(dh, (x, a) => (a < A || activation === "sigmoid" ? Math.abs(x) + terms : 0)),
+        values: Array.from(dh, (x, a) => x + (into.attention_p![a] ?? 0)),
+        scale: Array.from(dh, (x, a) => (a < A ? Math.abs(x) + terms : 0)),
       },
-      H: {
-        values: padded(
-          de.flatMap((row) => padded(row, Ap)),
-          Pp * Ap,
-        ),
-        scale: Array.from({ length: Pp * Ap }, (_, i) => {
-          return preScale * logitScale * Math.abs((dlogit[Math.floor(i / Ap)] ?? 0) * attnH[i % Ap]!);
-        }),
-      },
+      H: all((i) => dH(i % Pp, Math.floor(i / Pp))),
+      HT: all((i) => dH(Math.floor(i / Ap), i % Ap)),
     };
   },
 });
@@ -1051,22 +1078,26 @@ const matmulTransposedA = kernelCase({
   tolerance: 2e-6,
   shapes: sweep(
     { n: [4, 8, 12, 16, 20, 64, 256], m: [0, 1, 2, 3, 4, 5, 9, 45], k: [4, 8, 12, 16] },
-    { slack: [0, 4, 16] },
+    { slack: [0, 4, 16], add: [true, false] },
   ),
-  buffers: ({ m, n, k, slack }, random) => ({
-    C: inOut(random.rows(k, n, n + slack)),
+  buffers: ({ m, n, k, slack, add }, random) => ({
+    C: add ? inOut(random.rows(k, n, n + slack)) : output(k * (n + slack)),
     A: input(random.rows(m, k, k + slack)),
     B: input(random.rows(m, n, n + slack)),
   }),
-  call: ({ kernels, at, shape: { m, n, k, slack } }) =>
-    kernels.matmulTransposedA(at.C, at.A, at.B, m, k, n, 4 * (n + slack), 4 * (k + slack), 4 * (n + slack)),
-  twin: (values, { m, n, k, slack }) =>
-    multilinear(values, ({ A, B, C }) => {
+  call: ({ kernels, at, shape: { m, n, k, slack, add } }) =>
+    kernels.matmulTransposedA(at.C, at.A, at.B, m, k, n, 4 * (n + slack), 4 * (k + slack), 4 * (n + slack), add),
+  twin: (values, { m, n, k, slack, add }) => {
+    const expected = multilinear(values, ({ A, B, C }) => {
       const AT = new Array<number>(k * m).fill(0);
       for (let i = 0; i < m; i++) for (let l = 0; l < k; l++) AT[l * m + i] = A[i * (k + slack) + l]!;
       const added = product(AT, B, k, m, n, { a: m, b: n + slack, c: n + slack });
-      return { C: Array.from(C, (c, i) => c + added[i]!) };
-    }),
+      return { C: Array.from(C, (c, i) => (add ? c : 0) + (added[i] ?? 0)) };
+    });
+    // Behind the n lanes of a row lies nothing.
+    const C = Array.from(expected.C!.values, (c, i) => (add || i % (n + slack) < n ? c : UNTOUCHED));
+    return { C: { values: C, scale: expected.C!.scale } };
+  },
 });
 
 // Networks
@@ -1853,6 +1884,7 @@ export const cases = {
   linearForward: linear,
   gatherSlots,
   knownPairs,
+  pairProducts: pairProductsCase,
   productsForward,
   productsBackward,
   attentionForward: attentionForwardCase,

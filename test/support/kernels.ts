@@ -24,24 +24,27 @@ export interface TestKernels {
     Pp: number,
     keepScale: number,
   ): void;
+  pairProducts(out: Address, slots: Address, pairs: Address, P: number, lanes: number, outBytes: number): void;
   productsBackward(
     slotGrad: Address,
     dF: Address,
     desc: Address,
     fields: Address,
     slots: Address,
-    dH: Address,
+    dE: Address,
     dc: Address,
     mask: Address,
     pairs: Address,
-    Pp: number,
+    P: number,
+    lanes: number,
+    eBytes: number,
     dx: Address,
   ): void;
   concatForward(
     x: Address,
     desc: Address,
     fields: Address,
-    products: Address,
+    slots: Address,
     T: Address,
     mask: Address,
     pairs: Address,
@@ -52,7 +55,7 @@ export interface TestKernels {
     dT: Address,
     desc: Address,
     fields: Address,
-    products: Address,
+    slots: Address,
     dx: Address,
     mask: Address,
     pairs: Address,
@@ -79,7 +82,7 @@ export interface TestKernels {
   batchNormBackward(u: Address, du: Address, desc: Address): void;
   batchNormEnd(desc: Address): void;
   attentionForward(logits: Address, H: Address, desc: Address, P: number): void;
-  attentionBackward(db: Address, dh: Address, H: Address, dlogit: Address, desc: Address, P: number): void;
+  attentionBackward(db: Address, dh: Address, H: Address, HT: Address, dlogit: Address, desc: Address, P: number): void;
   softmax(x: Address, P: number): void;
   softmaxBackward(dT: Address, T: Address, P: number): void;
   fieldForward(desc: Address): void;
@@ -105,6 +108,7 @@ export interface TestKernels {
     cBytes: number,
     aBytes: number,
     bBytes: number,
+    add: boolean,
   ): void;
   probability(score: number): number;
   lossValue(kind: number, yHat: number, label: number): number;
