@@ -47,7 +47,12 @@ const RUNS = [
     flags: `--model ifm ${SQUARED} --l2-field 0.1 --sample-pairs 0.5`,
   },
   { data: "frappe", title: "INN", init: "FM", flags: `--model inn ${SQUARED} --l2-field 0.1` },
-  { data: "frappe", title: "DeepIFM", init: "FM", flags: `--model deepifm ${SQUARED} --l2-field 0.1` },
+  {
+    data: "frappe",
+    title: "DeepIFM",
+    init: "FM",
+    flags: `--model deepifm --hidden 64 ${SQUARED} --epochs 15 --l2-field 0.1`,
+  },
   { data: "frappe", title: "FM, logistic loss", flags: `${FM} --loss logistic --reduction sum --keep 0.5` },
   { data: "frappe", title: "AFM, logistic loss", init: "FM", flags: `--model afm ${LOGISTIC}` },
   { data: "frappe", title: "IFM, logistic loss", init: "FM", flags: `--model ifm ${LOGISTIC} --l2-field 0.1` },
@@ -150,7 +155,7 @@ function run({ data, title, init, flags }) {
 
 function document(results) {
   const lines = [
-    `Machine: ${cpus().length} × ${cpus()[0].model.trim()}, one thread; Node ${process.version}; commit ${commit()}. Seed ${results[0].seed}.`,
+    `Machine: ${cpus().length} × ${cpus()[0].model.trim()}, Node ${process.version}; commit ${commit()}. Seed ${results[0].seed}.`,
     "",
   ];
   for (const data of new Set(results.map((result) => result.data))) {
