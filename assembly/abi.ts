@@ -167,3 +167,9 @@ export class Desc {
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
   sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
 }
+
+/** Bytes of the dropout mask of one pair. */
+@inline
+export function maskRowBytes(d: Desc): usize {
+  return <usize>((d.Kp + 7) & ~7) << 1;
+}

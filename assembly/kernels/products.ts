@@ -1,4 +1,4 @@
-import { Desc } from "../abi";
+import { Desc, maskRowBytes } from "../abi";
 import { hsum, hsum4, madd, storeTransposed, zero } from "../simd";
 import { PAIR_BYTES } from "./field";
 
@@ -59,12 +59,6 @@ export function padPairs(pairs: usize, count: u32, d: Desc): void {
     store<u32>(pair, d.M * laneBytes, 4);
     store<u32>(pair, d.fieldRows * laneBytes, 8);
   }
-}
-
-/** Bytes of the dropout mask of one pair. */
-@inline
-export function maskRowBytes(d: Desc): usize {
-  return <usize>((d.Kp + 7) & ~7) << 1;
 }
 
 /** Widens four of the eight lanes of a dropout mask. */

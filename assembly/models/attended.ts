@@ -1,10 +1,10 @@
-import { Desc } from "../abi";
+import { Desc, maskRowBytes } from "../abi";
 import { attentionBackward, attentionForward, softmax, softmaxBackward } from "../kernels/attention";
 import { matmulTransposedA } from "../kernels/dense";
 import { dropout, dropoutMask, KEEP_ALL, STREAM_PRODUCTS, STREAM_WEIGHTS } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
 import { linearForward } from "../kernels/linear";
-import { gatherSlots, knownPairs, maskRowBytes, pairProducts, productsBackward, productsForward } from "../kernels/products";
+import { gatherSlots, knownPairs, pairProducts, productsBackward, productsForward } from "../kernels/products";
 import { samplePairs } from "../kernels/sampling";
 import { key, keepScale } from "../random";
 import { hsum, madd, zero } from "../simd";

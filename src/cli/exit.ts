@@ -2,6 +2,7 @@ import { CommanderError } from "commander";
 import { type ErrorCode, IfmError } from "../errors.js";
 import { errorColors } from "./colors.js";
 import type { Io } from "./io.js";
+import { missingFileHint } from "./missing-file.js";
 
 /** Exit codes that scripts may rely on. */
 export const EXIT = {
@@ -42,7 +43,7 @@ export function reportError(error: unknown, io: Io): number {
     return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   }
   if (error instanceof IfmError) {
-    say(error.message, error.hint);
+    say(error.message, isMissing(error) ? missingFileHint(error.file) : error.hint);
     return EXIT_OF_CODE[error.code];
   }
   if (error instanceof RangeError && OUT_OF_MEMORY.test(error.message)) {
@@ -56,4 +57,10 @@ export function reportError(error: unknown, io: Io): number {
   }
   io.err.write(`${colors.red("unexpected error:")} ${error instanceof Error ? error.stack : String(error)}\n`);
   return EXIT.bug;
+}
+
+/** A data file that is not there: a name was mistyped. */
+function isMissing(error: IfmError): error is IfmError & { file: string } {
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  return error.code === "IFM_DATA" && error.file !== undefined && (code === "ENOENT" || code === "ENOTDIR");
 }

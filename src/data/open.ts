@@ -1,6 +1,5 @@
 import { createReadStream } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { stat } from "node:fs/promises";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { IfmError } from "../errors.js";
@@ -78,7 +77,7 @@ function codeOf(error: unknown): string {
 async function fileError(path: string, cause: unknown): Promise<IfmError> {
   const fail = (message: string, hint: string) => new IfmError("IFM_DATA", message, { file: path, hint, cause });
   const code = codeOf(cause);
-  if (code === "ENOENT" || code === "ENOTDIR") return fail("no such file", await missingFileHint(path));
+  if (code === "ENOENT" || code === "ENOTDIR") return fail("no such file", "check the path");
   if (code === "EISDIR" || (await isDirectory(path))) {
     return fail("this is a directory", "pass a file; for DIR/NAME/NAME.train.libfm use --dataset NAME --path DIR");
   }
@@ -96,36 +95,4 @@ async function isDirectory(path: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   );
-}
-
-async function missingFileHint(path: string): Promise<string> {
-  const folder = dirname(path);
-  if (!(await isDirectory(folder))) return `there is no folder "${folder}"`;
-  const name = basename(path);
-  const names = await readdir(folder).catch(() => []);
-  let closest: string | undefined;
-  // Further away than half its length, a name has nothing to do with the other.
-  let fewest = Math.max(3, name.length / 2);
-  for (const candidate of names) {
-    const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (edits < fewest) {
-      fewest = edits;
-      closest = candidate;
-    }
-  }
-  return closest === undefined ? `look into the folder "${folder}"` : `did you mean "${join(folder, closest)}"?`;
-}
-
-/** Insertions, deletions and replacements that turn `a` into `b` (Levenshtein). */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(replaced, previous[j] + 1, current[j - 1] + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length];
 }

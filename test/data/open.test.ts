@@ -69,21 +69,11 @@ describe("openData", () => {
     expect(error.message).toContain(`${path}: ${message}`);
   });
 
-  it("suggests a name when there is no such file", async () => {
-    write("train.libfm.gz", zipped);
-    write("test.libfm.gz", zipped);
-    const missing = async (name: string) => {
+  it("says that there is no such file", async () => {
+    for (const name of ["nothing", "nowhere/nothing", "train.libfm.gz/x"]) {
       const path = join(folder, name);
-      const error = await errorOf(path);
-      expect(error).toMatchObject({ code: "IFM_DATA", file: path, message: `${path}: no such file` });
-      return error.hint;
-    };
-    expect(await missing("tran.libfm.gz")).toBe(`did you mean "${join(folder, "train.libfm.gz")}"?`);
-    expect(await missing("test.libfm")).toBe(`did you mean "${join(folder, "test.libfm.gz")}"?`);
-    expect(await missing("TRAIN.LIBFM.GZ")).toBe(`did you mean "${join(folder, "train.libfm.gz")}"?`);
-    expect(await missing("something entirely different")).toBe(`look into the folder "${folder}"`);
-    expect(await missing("nowhere/train.libfm")).toBe(`there is no folder "${join(folder, "nowhere")}"`);
-    expect(await missing("train.libfm.gz/x")).toBe(`there is no folder "${join(folder, "train.libfm.gz")}"`);
+      expect(await errorOf(path)).toMatchObject({ code: "IFM_DATA", file: path, message: `${path}: no such file` });
+    }
   });
 
   it("says what is wrong with a directory", async () => {
