@@ -105,8 +105,8 @@ export async function predictionSpeed(bytes, data, { seconds = 0.5, threads = 1 
 /** Rows that keep an epoch between some hundredths of a second and a second or so. */
 export function rowsFor(shape, batchSize) {
   const flops = trainFlops(shape, { batch: batchSize, touched: batchSize });
-  const wanted = 8e9 / flops;
-  return batchSize * Math.min(32, Math.max(4, Math.round(wanted / batchSize)));
+  const wanted = Math.min(65536, 5e9 / flops);
+  return batchSize * Math.max(2, Math.round(wanted / batchSize));
 }
 
 /**

@@ -9,7 +9,6 @@ import { short } from "./time.js";
 
 const FM = { title: "FM, K 64", model: "fm", K: 64 };
 const IFM = { title: "IFM, A 8, K 64", model: "ifm", A: 8, K: 64 };
-const DEEP = { title: "DeepIFM, A 8, K 64", model: "deepifm", A: 8, K: 64, hidden: [64, 32] };
 
 /** Each sweep: the points of its x axis, its lines, and what a point changes. */
 export const SWEEPS = [
@@ -18,7 +17,7 @@ export const SWEEPS = [
     title: "Rows a second over the number of fields M",
     x: "fields M; pairs grow as M²",
     points: [3, 10, 20, 39],
-    lines: [FM, IFM, DEEP],
+    lines: [FM, IFM],
     at: (M) => ({ M }),
   },
   {
@@ -88,8 +87,8 @@ export async function benchScaling({ threads, seconds, quick = false, log = () =
         const model = { ...line, ...sizes };
         const fields = equalFields(M, features);
         // As many rows whatever the batch, so that an epoch is not shorter than what starts it.
-        const counted = describe(model, { maxSlots: M }, 4096).shape;
-        const rows = Math.max(rowsFor(counted, 4096), batchSize);
+        const counted = describe(model, { maxSlots: M }, 1024).shape;
+        const rows = Math.max(rowsFor(counted, 1024), 2 * batchSize);
         const data = madeRows(fields, rows, skew);
         const { options } = describe(model, data, batchSize);
         options.model.features = features;
