@@ -1,8 +1,8 @@
 import { KERNEL_HEAD, kernelRows } from "./kernels.js";
-import { MODEL_HEAD, modelRows } from "./models.js";
-import { KINDS, OURS } from "./peers/index.js";
+import { KINDS, OURS } from "./peers/kinds.js";
+import { tickLabel } from "./svg.js";
 import { table } from "./table.js";
-import { digits, ratio, short } from "./time.js";
+import { digits, percent, ratio, short } from "./time.js";
 
 /* What was measured, as Markdown. Nothing in it is typed. */
 
@@ -31,7 +31,7 @@ function limitsSection({ registers, gemm, triad, cached, rows }) {
         of("product [48 × 256] [256 × 8], in cache", gemm, "GFLOP/s"),
         of("triad a = b + s c, 3 × 64 kB", cached, "GB/s"),
         of("triad, 3 × 64 MiB", triad, "GB/s"),
-        ...rows.map(({ bytes, rate }) => of(`random rows of 1 kB, read from ${digits(bytes / 1e6)} MB`, rate, "GB/s")),
+        ...rows.map(({ bytes, rate }) => of(`random rows of 1 kB, read from ${bytes / 1e6} MB`, rate, "GB/s")),
       ],
     ),
   ];
@@ -40,6 +40,36 @@ function limitsSection({ registers, gemm, triad, cached, rows }) {
 function kernelsSection(results) {
   return ["## Kernels", "", table(KERNEL_HEAD, kernelRows(results))];
 }
+
+const MODEL_HEAD = [
+  "model",
+  ">threads",
+  ">train rows/s",
+  ">kFLOP a row",
+  ">GFLOP/s",
+  ">GB/s",
+  ">of limit",
+  "limit",
+  ">predict rows/s",
+  ">GFLOP/s",
+  ">of limit",
+];
+
+/** @param {Awaited<ReturnType<typeof import("./models.js").benchModels>>} results of one shape of data */
+const modelRows = (results) =>
+  results.map((r) => [
+    r.title,
+    r.threads,
+    short(r.train),
+    Number.isFinite(r.gflops) ? digits(r.flops / 1000) : "–",
+    digits(r.gflops),
+    digits(r.gbs),
+    percent(r.fraction),
+    r.by,
+    short(r.predict),
+    digits(r.prediction.gflops),
+    percent(r.prediction.fraction),
+  ]);
 
 function modelsSection(results) {
   const names = {
@@ -71,7 +101,7 @@ function scalingSection(sweeps, folder) {
       "",
       table(
         [x, ...series.map((line) => `>${line.name}`)],
-        series[0].points.map(([point], i) => [short(point), ...series.map((line) => short(line.points[i][1]))]),
+        series[0].points.map(([point], i) => [tickLabel(point), ...series.map((line) => short(line.points[i][1]))]),
       ),
     ]),
   ];

@@ -19,7 +19,7 @@ const KF = 16;
 const BATCH = 2048;
 
 /** Fields of the struct that the kernels read, from the list that the program has. */
-function descFields(path) {
+export function descFields(path) {
   return [...readFileSync(path, "utf8").matchAll(/^ {2}\["(\w+)", "(u32|f32)"\]/gm)].map(([, name, type]) => ({
     name,
     type,

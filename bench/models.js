@@ -2,7 +2,7 @@ import { createTrainer, Model } from "../dist/node.js";
 import { FIELDS, madeRows } from "./data.js";
 import { forwardBytes, forwardFlops, touchedPerBatch, trainBytes, trainFlops, workingSet } from "./flops.js";
 import { leastSeconds, rowLimit } from "./limits.js";
-import { digits, median, percent, secondsOf, short } from "./time.js";
+import { median, secondsOf, short } from "./time.js";
 
 /*
  * Whole epochs by the public API: shuffling, batches, updates and the metrics of the pass are all in the time; evaluation
@@ -164,33 +164,3 @@ export async function benchModels(limits, { threads, seconds, only = () => true,
   }
   return results;
 }
-
-export const MODEL_HEAD = [
-  "model",
-  ">threads",
-  ">train rows/s",
-  ">kFLOP a row",
-  ">GFLOP/s",
-  ">GB/s",
-  ">of limit",
-  "limit",
-  ">predict rows/s",
-  ">GFLOP/s",
-  ">of limit",
-];
-
-/** @param {Awaited<ReturnType<typeof benchModels>>} results of one shape of data */
-export const modelRows = (results) =>
-  results.map((r) => [
-    r.title,
-    r.threads,
-    short(r.train),
-    Number.isFinite(r.gflops) ? digits(r.flops / 1000) : "–",
-    digits(r.gflops),
-    digits(r.gbs),
-    percent(r.fraction),
-    r.by,
-    short(r.predict),
-    digits(r.prediction.gflops),
-    percent(r.prediction.fraction),
-  ]);

@@ -37,7 +37,10 @@ export const SWEEPS = [
     title: "Rows a second over the number of factors K",
     x: "factors K",
     points: [4, 8, 16, 32, 64, 128, 256],
-    lines: [FM, IFM],
+    lines: [
+      { ...FM, title: "FM" },
+      { ...IFM, title: "IFM, A 8" },
+    ],
     at: (K) => ({ K }),
   },
   {
@@ -45,7 +48,7 @@ export const SWEEPS = [
     title: "Rows a second over the number of attention factors A",
     x: "attention factors A",
     points: [4, 8, 16, 32, 64],
-    lines: [IFM],
+    lines: [{ ...IFM, title: "IFM, K 64" }],
     at: (A) => ({ A }),
   },
   {

@@ -7,6 +7,7 @@ import { createTrainer, Model } from "../../dist/node.js";
 import { FIELDS, madeRows, slice, sum } from "../data.js";
 import { median, short } from "../time.js";
 import { javascript } from "./javascript.js";
+import { OURS } from "./kinds.js";
 import { nativePeers } from "./native.js";
 import { onnxruntime } from "./onnx.js";
 import { tensorflow } from "./tensorflow.js";
@@ -21,15 +22,13 @@ import { tensorflow } from "./tensorflow.js";
  *   weights: () => Record<string, Float32Array>, data: import("../../dist/node.js").Dataset, batchSize: number, lr: number
  *   }} Task  what a peer is made of. weights: fresh copies of the tensors, by their names in our model file
  * @typedef {{ train?: () => number | Promise<number>, trainSeconds?: () => number | Promise<number>,
- *   predict?: () => Float32Array | Promise<Float32Array>, predictSeconds?: () => number | Promise<number>, reset?: () => void, dispose?: () => unknown, version?: string
- *   }} Contestant  train: one epoch in the order of the rows, returns the mean loss.
+ *   predict?: () => Float32Array | Promise<Float32Array>, predictSeconds?: () => number | Promise<number>, reset?: () => void, dispose?: () => unknown }} Contestant  train: one epoch in the order of the rows, returns the mean loss.
  *   …Seconds: the same by a clock of its own
  */
 
 const FOLDER = fileURLToPath(new URL(".", import.meta.url));
 const LR = 0.05;
 const BATCH = 2048;
-export const OURS = "ifm-wasm";
 
 /** What is compared. `rows`: of plain JavaScript in training; ours are more, or the clock would say little. */
 const TASKS = [
@@ -176,13 +175,21 @@ function lossesAgree(theirs, own) {
   return difference <= TOLERANCE.loss ? undefined : `loss of an epoch is ${theirs}, ours ${own}`;
 }
 
+/** Calls that take a twentieth of a second or so; the first ones are left to the compiler. */
+async function callsFor(call) {
+  for (let calls = 1; ; calls *= 2) {
+    const seconds = await timed(async () => {
+      for (let i = 0; i < calls; i++) await call();
+    });
+    if (seconds > 0.03) return calls;
+  }
+}
+
 async function timed(call) {
   const begin = performance.now();
   await call();
   return (performance.now() - begin) / 1000;
 }
-
-export const KINDS = ["train", "predict", "one row"];
 
 /**
  * One task: everybody is made, checked, then timed in turn.
@@ -221,7 +228,6 @@ async function runTask(declared, peers, rounds, log) {
     if (many.predict) {
       const why = reference && scoresAgree(await many.predict(), reference.predict());
       const whyOne = reference && scoresAgree(await one.predict(), reference.predict().subarray(0, 1));
-      const calls = name.startsWith("TensorFlow") ? 5 : 100;
       if (why) trouble("predict", why);
       else {
         const seconds = many.predictSeconds ?? (() => timed(() => many.predict()));
@@ -229,6 +235,7 @@ async function runTask(declared, peers, rounds, log) {
       }
       if (whyOne) trouble("one row", whyOne);
       else {
+        const calls = await callsFor(() => one.predict());
         const seconds = async () => {
           if (!one.predictSeconds) {
             return timed(async () => {

@@ -79,13 +79,12 @@ async function pytorch({ config, weights, data, batchSize, lr }) {
     if (done) throw new Error("PyTorch ended early");
     return JSON.parse(value);
   };
-  const { version } = await answer();
+  await answer();
   const ask = (what) => {
     child.stdin.write(`${what}\n`);
     return answer();
   };
   return {
-    version,
     async train() {
       return (await ask("train")).loss;
     },
@@ -105,15 +104,15 @@ async function pytorch({ config, weights, data, batchSize, lr }) {
 
 /** Which of them are there. */
 export function nativePeers() {
-  const torch = spawnSync("python3", ["-c", "import torch"], { stdio: "ignore" }).status === 0;
+  const torch = spawnSync("python3", ["-c", "import torch; print(torch.__version__)"], { encoding: "utf8" });
   const no = (name) => `${name}: not found on PATH: skipped`;
   return [
     found("libFM") ? { name: "libFM", models: ["fm"], make: libfm, perRow: true } : { missing: no("libFM") },
     found("xlearn_train")
       ? { name: "xLearn", models: ["fm"], make: xlearn, perRow: true }
       : { missing: no("xLearn (xlearn_train)") },
-    torch
-      ? { name: "PyTorch", models: ["fm", "ifm"], make: pytorch }
+    torch.status === 0
+      ? { name: "PyTorch", version: torch.stdout.trim(), models: ["fm", "ifm"], make: pytorch }
       : { missing: "PyTorch: no python3 on PATH that imports torch: skipped" },
   ];
 }
