@@ -138,7 +138,11 @@ function cell(results, title, name, kind) {
 /** @param {Awaited<ReturnType<typeof import("./peers/index.js").benchPeers>>} peers */
 function peersSection({ tasks, peers, missing, rounds, results }) {
   const titles = { train: "Training, rows/s", predict: "Prediction, rows/s", "one row": "One row, µs" };
-  const lines = ["## Peers", "", `Medians of ${rounds} rounds in turn; in brackets, how many times as fast ours is.`];
+  const lines = [
+    "## Peers",
+    "",
+    `Medians of ${rounds} rounds or more in turn; in brackets, how many times as fast ours is.`,
+  ];
   for (const kind of KINDS) {
     const names = [OURS, ...peers.map(({ name }) => name)].filter((name) =>
       results.some((result) => result.name === name && result.kind === kind),

@@ -102,10 +102,10 @@ export async function predictionSpeed(bytes, data, { seconds = 0.5, threads = 1 
   return data.rows / time;
 }
 
-/** Rows that keep an epoch between some hundredths of a second and a second or so. */
-export function rowsFor(shape, batchSize) {
+/** Rows, in whole batches, of an epoch of about so many operations: some tenths of a second. */
+export function rowsFor(shape, batchSize, operations = 5e9) {
   const flops = trainFlops(shape, { batch: batchSize, touched: batchSize });
-  const wanted = Math.min(65536, 5e9 / flops);
+  const wanted = Math.min(65536, operations / flops);
   return batchSize * Math.max(2, Math.round(wanted / batchSize));
 }
 

@@ -91,7 +91,7 @@ export async function benchScaling({ threads, seconds, quick = false, log = () =
         const fields = equalFields(M, features);
         // As many rows whatever the batch, so that an epoch is not shorter than what starts it.
         const counted = describe(model, { maxSlots: M }, 1024).shape;
-        const rows = Math.max(rowsFor(counted, 1024), 2 * batchSize);
+        const rows = Math.max(rowsFor(counted, 1024, 2e9), 2 * batchSize);
         const data = madeRows(fields, rows, skew);
         const { options } = describe(model, data, batchSize);
         options.model.features = features;

@@ -32,7 +32,7 @@ function fileTrainer(command, args) {
     const folder = mkdtempSync(join(tmpdir(), "ifm-bench-"));
     writeFileSync(join(folder, "rows.libfm"), libfmText(data));
     writeFileSync(join(folder, "one.libfm"), libfmText({ ...data, rows: 1 }));
-    const more = 5;
+    const more = 3;
     return {
       /** Seconds of one epoch. */
       trainSeconds() {
