@@ -70,8 +70,8 @@ export async function threadsOf(wanted) {
 /** Only where it is asked for: versions without threads may refuse the option. */
 const withThreads = (threads) => (threads > 1 ? { threads } : {});
 
-/** A model's rows a second in training: the median of epochs after the first. */
-export async function trainingSpeed(options, { seconds = 1, threads = 1, least = 2 } = {}) {
+/** A model's rows a second in training: the median of epochs after the first. `keep`: its model file, too. */
+export async function trainingSpeed(options, { seconds = 1, threads = 1, least = 2, keep = false } = {}) {
   const trainer = await createTrainer({
     ...options,
     train: { ...options.train, epochs: 10_000 },
@@ -89,7 +89,7 @@ export async function trainingSpeed(options, { seconds = 1, threads = 1, least =
     if (speeds.length >= least && spent >= seconds) break;
   }
   const { memoryBytes, parameters } = trainer.start;
-  const bytes = trainer.model().toBytes();
+  const bytes = keep ? trainer.model().toBytes() : undefined;
   await trainer.dispose();
   return { rowsPerSecond: median(speeds), memoryBytes, parameters, bytes };
 }
@@ -137,7 +137,7 @@ export async function benchModels(limits, { threads, seconds, only = () => true,
         };
       };
       for (const count of threads) {
-        const train = await trainingSpeed(options, { seconds, threads: count });
+        const train = await trainingSpeed(options, { seconds, threads: count, keep: !declared.onlyTrain });
         const set = workingSet(shape, batch);
         const predicted = declared.onlyTrain
           ? Number.NaN
