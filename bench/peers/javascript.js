@@ -28,6 +28,7 @@ class Table {
     this.stateV = fresh(features * K);
     this.stateW = fresh(features);
     this.stateBias = fresh(1);
+    this.gradBias = new Float32Array(1);
     const most = Math.min(features, batchSize * M);
     this.place = new Int32Array(features).fill(-1);
     this.touched = new Int32Array(most);
@@ -58,7 +59,9 @@ class Table {
       place[j] = -1;
     }
     this.count = 0;
-    adagrad(this.bias, 0, this.stateBias, [gradBias], 0, 1, lr);
+    // No array of another kind: V8 would have to look at it for every other call, too.
+    this.gradBias[0] = gradBias;
+    adagrad(this.bias, 0, this.stateBias, this.gradBias, 0, 1, lr);
   }
 }
 
