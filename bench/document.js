@@ -203,7 +203,7 @@ export function readmeTable({ peers: { tasks, peers, results }, start, machine }
   return [
     table(
       ["one thread", ...wanted.map(([kind, title]) => `>${kind} ${title}`)],
-      names.map((name) => [name === OURS ? name : `as fast as ${name}`, ...of(name)]),
+      names.map((name) => [name === OURS ? name : `times as fast as ${name}`, ...of(name)]),
     ),
     "",
     `Measured on ${machine.cpu}, Node ${machine.node}. Library and kernels are ${kB(start.sizes.codeGzip + start.sizes.wasmGzip)} gzipped;`,

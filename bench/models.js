@@ -70,7 +70,13 @@ export async function threadsOf(wanted) {
 /** Only where it is asked for: versions without threads may refuse the option. */
 const withThreads = (threads) => (threads > 1 ? { threads } : {});
 
-/** A model's rows a second in training: the median of epochs after the first. `keep`: its model file, too. */
+/**
+ * Seconds of epochs that are not counted, the first one at least: memory is touched for the first time, and the engine's
+ * better code of the kernels comes from a thread in the background, late where that has to wait for a core.
+ */
+const WARM_SECONDS = 0.3;
+
+/** A model's rows a second in training: the median of warm epochs. `keep`: its model file, too. */
 export async function trainingSpeed(options, { seconds = 1, threads = 1, least = 2, keep = false } = {}) {
   const trainer = await createTrainer({
     ...options,
@@ -78,11 +84,13 @@ export async function trainingSpeed(options, { seconds = 1, threads = 1, least =
     ...withThreads(threads),
   });
   const speeds = [];
+  let warm = 0;
   let spent = 0;
   for await (const event of trainer) {
     if (event.event !== "epoch") continue;
-    // The first epoch compiles, and touches memory for the first time.
-    if (event.epoch > 1) {
+    if (warm < WARM_SECONDS) {
+      warm += event.seconds;
+    } else {
       speeds.push(event.rowsPerSecond);
       spent += event.seconds;
     }
