@@ -206,8 +206,8 @@ export function readmeTable({ peers: { tasks, peers, results }, start, machine }
       names.map((name) => [name === OURS ? name : `times as fast as ${name}`, ...of(name)]),
     ),
     "",
-    `Measured on ${machine.cpu}, Node ${machine.node}. Library and kernels are ${kB(start.sizes.codeGzip + start.sizes.wasmGzip)} gzipped;`,
-    `importing takes ${digits(start.imported)} ms, the first model ${digits(start.loaded)} ms more.`,
+    `Measured on ${machine.cpu}, Node ${machine.node}, load average ${machine.load.before} when it began (1.0 or less: nothing else was`,
+    `running). Library and kernels are ${kB(start.sizes.codeGzip + start.sizes.wasmGzip)} gzipped; importing takes ${digits(start.imported)} ms, the first model ${digits(start.loaded)} ms more.`,
   ].join("\n");
 }
 

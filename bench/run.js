@@ -4,7 +4,7 @@
  *
  *   npm run bench                          all of it: under 10 minutes
  *   npm run bench -- --quick               a minute's worth of all of it
- *   npm run bench -- --only models,peers   of limits, kernels, models, start, scaling, peers
+ *   npm run bench -- --only models,peers   of limits, models, start, scaling, kernels, peers
  *   npm run bench -- --threads 1           without those that use two threads
  *
  * Ratios count only within one run, so --quick and --only write to build/bench/ and leave the documents alone.
@@ -23,7 +23,7 @@ import { benchScaling } from "./scaling.js";
 import { benchStart } from "./start.js";
 import { lineChart } from "./svg.js";
 
-const PARTS = ["limits", "kernels", "models", "start", "scaling", "peers"];
+const PARTS = ["limits", "models", "start", "scaling", "kernels", "peers"];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const BUILD = join(ROOT, "build/bench");
 
@@ -45,6 +45,7 @@ const isWhole = !quick && values.only === undefined;
 
 const began = performance.now();
 const log = (line) => console.error(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${line}`);
+const description = machine();
 const before = load();
 if (Number(before) > 0.5) log(`!! load average ${before}: other work is using this machine, figures will be low`);
 
@@ -56,7 +57,6 @@ if (threads.length < wantedThreads.length) log(`threads: ${threads.join(", ")} o
 const results = { threads, limits: await measureLimits(join(BUILD, "limits.wasm")) };
 const { registers, gemm, triad } = results.limits;
 log(`limits: ${registers.toFixed(1)} and ${gemm.toFixed(1)} GFLOP/s, ${triad.toFixed(1)} GB/s`);
-if (parts.includes("peers")) results.peers = await benchPeers({ quick, log });
 if (parts.includes("models")) {
   results.models = await benchModels(results.limits, {
     threads: quick ? [1] : threads,
@@ -75,9 +75,11 @@ if (parts.includes("kernels")) {
   results.kernels = await benchKernels(...paths, results.limits, { time: quick ? 10 : 60 });
   log(`kernels: ${results.kernels.length}`);
 }
+// Last, so that nobody's memory and threads but ours are there while ours is measured alone.
+if (parts.includes("peers")) results.peers = await benchPeers({ quick, log });
 
 const seconds = (performance.now() - began) / 1000;
-results.machine = { ...machine(), load: { before, after: load() }, seconds };
+results.machine = { ...description, load: { before, after: load() }, seconds };
 writeFileSync(join(BUILD, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
 
 /** Writes the plots into a folder, which holds nothing else. */

@@ -37,8 +37,9 @@ const SUFFIXES = [
   [1e3, "k"],
 ];
 
-/** 20000 as 20k. */
+/** 20000 as 20k; 1024 stays. */
 export function tickLabel(value) {
+  if (value < 1e5 && value % 100 !== 0) return String(value);
   const [scale, suffix] = SUFFIXES.find(([size]) => value >= size) ?? [1, ""];
   return `${Number((value / scale).toPrecision(3))}${suffix}`;
 }

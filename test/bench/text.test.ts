@@ -87,6 +87,6 @@ describe("a chart", () => {
     expect(logTicks(3, 40)).toEqual([2, 5, 10, 20, 50]);
     expect(logTicks(10, 1000)).toEqual([10, 20, 50, 100, 200, 500, 1000]);
     expect(logTicks(1000, 3e7)).toEqual([1e3, 1e4, 1e5, 1e6, 1e7, 1e8]);
-    expect([39, 1000, 20_000, 1e7].map(tickLabel)).toEqual(["39", "1k", "20k", "10M"]);
+    expect([39, 1000, 1024, 20_000, 1e7].map(tickLabel)).toEqual(["39", "1k", "1024", "20k", "10M"]);
   });
 });
