@@ -1,0 +1,220 @@
+import { KERNEL_HEAD, kernelRows } from "./kernels.js";
+import { KINDS, OURS } from "./peers/kinds.js";
+import { tickLabel } from "./svg.js";
+import { table } from "./table.js";
+import { digits, percent, ratio, short } from "./time.js";
+
+/* What was measured, as Markdown. Nothing in it is typed. */
+
+const kB = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
+const MB = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
+
+/** @param {ReturnType<typeof import("./machine.js").machine>} machine */
+function machineSection({ cpu, cores, memory, system, node, v8, packageVersion, commit, load, seconds }) {
+  return [
+    `${cores} × ${cpu}, ${memory} of memory, ${system}; Node ${node}, V8 ${v8}; ifm-wasm ${packageVersion}, commit ${commit}.`,
+    `The run took ${(seconds / 60).toFixed(1)} minutes; the load average was ${load.before} when it began and ${load.after}`,
+    "when it ended (1.0 is this program alone: more is other work on the same cores).",
+  ].join("\n");
+}
+
+/** @param {import("./limits.js").Limits} limits */
+function limitsSection({ registers, gemm, triad, cached, rows }) {
+  const of = (what, value, unit) => [what, digits(value), unit];
+  return [
+    "## Limits of one core",
+    "",
+    table(
+      ["micro-kernel", ">rate", "unit"],
+      [
+        of("multiply and add, from registers, 8 accumulators", registers, "GFLOP/s"),
+        of("product [48 × 256] [256 × 8], in cache", gemm, "GFLOP/s"),
+        of("triad a = b + s c, 3 × 64 kB", cached, "GB/s"),
+        of("triad, 3 × 64 MiB", triad, "GB/s"),
+        ...rows.map(({ bytes, rate }) => of(`random rows of 1 kB, read from ${bytes / 1e6} MB`, rate, "GB/s")),
+      ],
+    ),
+  ];
+}
+
+function kernelsSection(results) {
+  return ["## Kernels", "", table(KERNEL_HEAD, kernelRows(results))];
+}
+
+const MODEL_HEAD = [
+  "model",
+  ">threads",
+  ">train rows/s",
+  ">kFLOP a row",
+  ">GFLOP/s",
+  ">GB/s",
+  ">of limit",
+  "limit",
+  ">predict rows/s",
+  ">GFLOP/s",
+  ">of limit",
+];
+
+/** @param {Awaited<ReturnType<typeof import("./models.js").benchModels>>} results of one shape of data */
+const modelRows = (results) =>
+  results.map((r) => [
+    r.title,
+    r.threads,
+    short(r.train),
+    Number.isFinite(r.gflops) ? digits(r.flops / 1000) : "–",
+    digits(r.gflops),
+    digits(r.gbs),
+    percent(r.fraction),
+    r.by,
+    short(r.predict),
+    digits(r.prediction.gflops),
+    percent(r.prediction.fraction),
+  ]);
+
+function modelsSection(results) {
+  const names = {
+    frappe: "Frappe: 10 fields, 5,382 features, batches of 2,048",
+    "ml-tag": "MovieLens tags: 3 fields, 90,445 features, batches of 4,096",
+  };
+  const lines = ["## Models"];
+  for (const data of new Set(results.map((result) => result.data))) {
+    const ofData = results.filter((result) => result.data === data);
+    lines.push("", `### ${names[data]}`, "", table(MODEL_HEAD, modelRows(ofData)));
+    const single = ofData.filter(({ threads }) => threads === 1);
+    lines.push(
+      "",
+      table(
+        ["model", ">parameters", ">memory in training"],
+        single.map(({ title, parameters, memoryBytes }) => [title, short(parameters), MB(memoryBytes)]),
+      ),
+    );
+  }
+  return lines;
+}
+
+function scalingSection(sweeps, folder) {
+  return [
+    "## Scaling",
+    ...sweeps.flatMap(({ name, title, x, series }) => [
+      "",
+      `![${title}](${folder}/${name}.svg)`,
+      "",
+      table(
+        [x, ...series.map((line) => `>${line.name}`)],
+        series[0].points.map(([point], i) => [tickLabel(point), ...series.map((line) => short(line.points[i][1]))]),
+      ),
+    ]),
+  ];
+}
+
+function startSection({ rows, imported, loaded, parse, sizes }) {
+  return [
+    "## Start, size, one row, reading",
+    "",
+    table(
+      ["", ">"],
+      [
+        ["import of the package, fresh process", `${digits(imported)} ms`],
+        ["first model: compilation, instantiation, weights", `${digits(loaded)} ms`],
+        ["library, minified and gzipped", kB(sizes.codeGzip)],
+        ["kernels, gzipped", kB(sizes.wasmGzip)],
+        ["both", kB(sizes.codeGzip + sizes.wasmGzip)],
+        ...rows.map(({ title, microseconds }) => [`one row by \`predict\`, ${title}`, `${digits(microseconds)} µs`]),
+        ["libFM text", `${digits(parse.rate)} MB/s`],
+      ],
+    ),
+  ];
+}
+
+/** A peer's cell: its rate and how many times as fast ours is. */
+function cell(results, title, name, kind) {
+  const found = results.find((result) => result.title === title && result.name === name && result.kind === kind);
+  if (!found) return "–";
+  if (found.why) return "not ours";
+  const rate = kind === "one row" ? `${digits(1e6 / found.rate)} µs` : short(found.rate);
+  return name === OURS ? `**${rate}**` : `${rate} (${ratio(found.ratio)})`;
+}
+
+/** @param {Awaited<ReturnType<typeof import("./peers/index.js").benchPeers>>} peers */
+function peersSection({ tasks, peers, missing, rounds, results }) {
+  const titles = { train: "Training, rows/s", predict: "Prediction, rows/s", "one row": "One row, µs" };
+  const lines = [
+    "## Peers",
+    "",
+    `Medians of ${rounds} rounds or more in turn; in brackets, how many times as fast ours is.`,
+  ];
+  for (const kind of KINDS) {
+    const names = [OURS, ...peers.map(({ name }) => name)].filter((name) =>
+      results.some((result) => result.name === name && result.kind === kind),
+    );
+    const labels = new Map(peers.map(({ name, version }) => [name, version ? `${name} ${version}` : name]));
+    lines.push(
+      "",
+      `### ${titles[kind]}`,
+      "",
+      table(
+        ["", ...tasks.map((title) => `>${title}`)],
+        names.map((name) => [labels.get(name) ?? name, ...tasks.map((title) => cell(results, title, name, kind))]),
+      ),
+    );
+  }
+  const unequal = results
+    .filter(({ why }) => why)
+    .map(({ title, name, kind, why }) => `- ${name}, ${title}, ${kind}: ${why}`);
+  if (unequal.length > 0) lines.push("", "Not timed, because it did not compute what ours does:", "", ...unequal);
+  if (missing.length > 0) lines.push("", ...missing.map((line) => `- ${line}`));
+  return lines;
+}
+
+/**
+ * The generated part of docs/BENCHMARKS.md.
+ *
+ * @param {object} results of bench/run.js; parts that were not run are absent
+ * @param {string} plots   folder of the plots, from the document
+ */
+export function document(results, plots) {
+  const sections = [
+    [machineSection(results.machine)],
+    limitsSection(results.limits),
+    ...(results.peers ? [peersSection(results.peers)] : []),
+    ...(results.models ? [modelsSection(results.models)] : []),
+    ...(results.start ? [startSection(results.start)] : []),
+    ...(results.scaling ? [scalingSection(results.scaling, plots)] : []),
+    ...(results.kernels ? [kernelsSection(results.kernels)] : []),
+  ];
+  return sections.map((lines) => lines.join("\n")).join("\n\n");
+}
+
+/** What README says of speed: ratios of the last whole run. */
+export function readmeTable({ peers: { tasks, peers, results }, start, machine }) {
+  const wanted = [
+    ["train", "FM 64"],
+    ["train", "IFM [8, 256]"],
+    ["predict", "FM 64"],
+    ["predict", "IFM [8, 256]"],
+  ].filter(([, title]) => tasks.includes(title));
+  const of = (name) =>
+    wanted.map(([kind, title]) => {
+      const found = results.find((r) => r.title === title && r.name === name && r.kind === kind && !r.why);
+      if (!found) return "–";
+      return name === OURS ? `${short(found.rate)} rows/s` : ratio(found.ratio);
+    });
+  const names = [OURS, ...peers.map(({ name }) => name)].filter((name) => of(name).some((text) => text !== "–"));
+  return [
+    table(
+      ["one thread", ...wanted.map(([kind, title]) => `>${kind} ${title}`)],
+      names.map((name) => [name === OURS ? name : `times as fast as ${name}`, ...of(name)]),
+    ),
+    "",
+    `Measured on ${machine.cpu}, Node ${machine.node}, load average ${machine.load.before} when it began (1.0 or less: nothing else was`,
+    `running). Library and kernels are ${kB(start.sizes.codeGzip + start.sizes.wasmGzip)} gzipped; importing takes ${digits(start.imported)} ms, the first model ${digits(start.loaded)} ms more.`,
+  ].join("\n");
+}
+
+/** Replaces what stands between two lines of a text. */
+export function replaceBetween(text, begin, end, inside) {
+  const from = text.indexOf(begin);
+  const to = text.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`the document must have the lines ${begin} and ${end}`);
+  return `${text.slice(0, from + begin.length)}\n\n${inside}\n\n${text.slice(to)}`;
+}
