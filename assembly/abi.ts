@@ -7,7 +7,7 @@
  * Sizes carry the capital letters of docs/NOTATION.md; `p` at the end marks a size rounded up to 4 lanes.
  * Pointers are bytes, 16-aligned unless a comment says otherwise.
  */
-export const ABI_VERSION: u32 = 2;
+export const ABI_VERSION: u32 = 3;
 
 export const FM: u32 = 0;
 export const AFM: u32 = 1;
@@ -67,6 +67,7 @@ export class Desc {
   layerCount: u32;
 
   // Derived from the parameters at the start of a batch
+  derived: u32; //         1: these belong to the parameters as they are; set by predictBegin
   attnWT: usize; //        f32[Ap, Kp] transpose of attnW
   fieldPairs: usize; //    f32[fieldRows + 1, Kp] F_p; the last row is zero and belongs to the padding pairs
   fieldOfSlot: usize; //   u32[M]

@@ -30,6 +30,7 @@ export const FIELDS = [
   ["movingVariance", "u32"],
   ["layers", "u32"],
   ["layerCount", "u32"],
+  ["derived", "u32"],
   ["attnWT", "u32"],
   ["fieldPairs", "u32"],
   ["fieldOfSlot", "u32"],
@@ -116,7 +117,7 @@ export const FIELDS = [
   ["sHiddenT", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 type Field = (typeof FIELDS)[number][0];
 

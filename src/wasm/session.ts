@@ -162,6 +162,7 @@ export class Session {
 
   /** Fills every tensor with its initial values. */
   initialise(seed: number): void {
+    this.#changed();
     this.layout.tensors.forEach((spec, index) => {
       const { init, rows, cols, group } = spec;
       if (init.kind === "constant") {
@@ -196,8 +197,14 @@ export class Session {
     return out;
   }
 
+  /** What the kernels derive from the parameters has to be made anew. */
+  #changed(): void {
+    this.#desc.set({ derived: 0 });
+  }
+
   /** Writes the first `data.length / cols` rows of a tensor. */
   write(spec: TensorSpec, data: Float32Array): void {
+    this.#changed();
     const { cols } = spec;
     const target = this.#f32(this.#plan.parameters + spec.offset, spec.floats);
     for (let r = 0; r < data.length / cols; r++) {
@@ -212,8 +219,9 @@ export class Session {
     return this.kernels.allFinite(this.#plan.parameters, this.layout.bytes / 4) === 1;
   }
 
-  /** All parameters as they lie in memory: a view, for snapshots. */
+  /** All parameters as they lie in memory: a view, for snapshots, to be read or written at once. */
   parameters(): Float32Array {
+    this.#changed();
     return this.#f32(this.#plan.parameters, this.layout.bytes / 4);
   }
 
@@ -301,7 +309,9 @@ export class Session {
   *scoreBlocks(data: Dataset, samplePairs = 1): Generator<{ first: number; scores: Float32Array }> {
     const { rows: maxRows, slots: maxSlots, labels, rowPtr, features, values, order, yHat } = this.#plan.staging;
     this.checkSlots(data);
-    this.#desc.set({ sampleCount: this.#sampleCount(samplePairs), sampleNoise: 0 });
+    const sampleCount = this.#sampleCount(samplePairs);
+    if (sampleCount !== this.#desc.get("sampleCount")) this.#changed();
+    this.#desc.set({ sampleCount, sampleNoise: 0 });
     for (let first = 0; first < data.rows; ) {
       // As many rows as fit; one row always does.
       const begin = data.rowPtr[first]!;
