@@ -98,10 +98,10 @@ export function kernelCases(kernels, memory, fields, K) {
   const slotGrad = b.floats((M + 1) * K);
   const fieldPairs = b.floats((P + 1) * K);
   const dF = b.floats((P + 1) * K);
-  const productFloats = K + 16;
-  const products = b.floats(Pp * productFloats);
+  const products = b.floats(Pp * K);
   const [scores, weights, dT] = [b.floats(Pp), b.floats(Pp, 0, 0.04), b.floats(Pp)];
   const hidden = b.floats(Pp * A);
+  const hiddenT = b.floats(Pp * A);
   const mask = b.take(2 * Pp * K);
   const [attnW, attnWT, dWT] = [b.floats(K * A), b.floats(K * A), b.floats(K * A)];
   const [attnB, attnH, db, dh] = [b.floats(A), b.floats(A), b.floats(A), b.floats(A)];
@@ -113,7 +113,6 @@ export function kernelCases(kernels, memory, fields, K) {
   const fm = b.desc({ ...base, bias: b.floats(4) });
   const attended = b.desc({
     ...base,
-    productFloats,
     attnW,
     attnWT,
     attnB,
@@ -250,6 +249,7 @@ export function kernelCases(kernels, memory, fields, K) {
   const du = b.floats(count * rowFloats);
   const threshold = Math.round(0.8 * 65536);
   const sums = b.floats(12, 0, 0);
+  const lossGradients = b.floats(BATCH);
 
   const of = (kernel, shape, flops, bytes, call) => ({ kernel, shape, flops, bytes, call });
   const k = kernels;
@@ -271,21 +271,24 @@ export function kernelCases(kernels, memory, fields, K) {
     of("productsForward, dropout", `P ${P}, K ${K}`, 3 * P * K, 4 * K * (M + 2 * P) + 2 * P * K, () =>
       k.productsForward(products, scores, attended, fieldPairs, slots, mask, pairList, Pp, 1.25),
     ),
-    of("productsBackward", `P ${P}, K ${K}, A ${A}`, (2 * A + 9) * P * K, 4 * K * (3 * P + 4 * M + A), () =>
-      k.productsBackward(slotGrad, dF, attended, fieldPairs, slots, hidden, scores, 0, pairList, Pp, 0),
+    of("pairProducts", `P ${P}, K ${K}`, P * K, 4 * K * (M + P), () =>
+      k.pairProducts(products, slots, pairList, P, K, lane),
+    ),
+    of("productsBackward", `P ${P}, K ${K}`, 9 * P * K, 4 * K * (4 * P + 4 * M), () =>
+      k.productsBackward(slotGrad, dF, attended, fieldPairs, slots, products, scores, 0, pairList, P, K, lane, 0),
     ),
     of("concatForward", `P ${P}, K ${K}`, 2 * P * K, 12 * P * K, () =>
-      k.concatForward(dF, attended, fieldPairs, products, weights, 0, pairList, P, 1),
+      k.concatForward(dF, attended, fieldPairs, slots, weights, 0, pairList, P, 1),
     ),
     of("concatBackward", `P ${P}, K ${K}`, 3 * P * K, 12 * P * K, () =>
-      k.concatBackward(dT, attended, fieldPairs, products, dF, 0, pairList, P, 1),
+      k.concatBackward(dT, attended, fieldPairs, slots, dF, 0, pairList, P, 1),
     ),
     of("samplePairs", `22 of ${P}, K ${K}`, 2 * P * K, 4 * P * K, () => k.samplePairs(sampling)),
     of("attentionForward", `P ${P}, A ${A}`, 5 * P * A, 8 * P * A, () =>
       k.attentionForward(weights, hidden, attended, P),
     ),
     of("attentionBackward", `P ${P}, A ${A}`, 6 * P * A, 8 * P * A, () =>
-      k.attentionBackward(db, dh, hidden, scores, attended, P),
+      k.attentionBackward(db, dh, hidden, hiddenT, scores, attended, P),
     ),
     of("softmax", `P ${P}`, 5 * P, 8 * P, () => k.softmax(weights, P)),
     of("softmaxBackward", `P ${P}`, 4 * P, 12 * P, () => k.softmaxBackward(dT, weights, P)),
@@ -294,10 +297,10 @@ export function kernelCases(kernels, memory, fields, K) {
       k.fieldBackward(dU, dD, dF, attended),
     ),
     of("matmul", `[${Pp} × ${K}] [${K} × ${A}]`, 2 * Pp * K * A, 4 * (Pp * K + K * A + Pp * A), () =>
-      k.matmul(hidden, products, attnW, Pp, K, A, 4 * A, 4 * productFloats, 4 * A),
+      k.matmul(hidden, products, attnW, Pp, K, A, 4 * A, 4 * K, 4 * A),
     ),
     of("matmulTransposedA", `[${A} × ${P}] [${P} × ${K}]`, 2 * P * K * A, 4 * (P * K + 2 * K * A + P * A), () =>
-      k.matmulTransposedA(dWT, hidden, products, P, A, K, 4 * K, 4 * A, 4 * productFloats),
+      k.matmulTransposedA(dWT, hidden, products, P, A, K, 4 * K, 4 * A, 4 * K, true),
     ),
     of("networkBegin", networkShape, 0, 8 * weightCount, () => k.networkBegin(network)),
     of("networkForward", networkShape, 2 * rows * weightCount, 4 * (weightCount + rows * widths[0]), () =>
@@ -316,6 +319,7 @@ export function kernelCases(kernels, memory, fields, K) {
     of("dropoutMask", `${P * K} lanes`, 0, 2 * P * K, () => k.dropoutMask(mask, 11, (P * K) / 8, threshold)),
     of("dropout", `${K} lanes`, K, 8 * K, () => k.dropout(z, S, K, 11, threshold)),
     of("lossOfRows, logistic", `${BATCH} rows`, 0, 16 * BATCH, () => k.lossOfRows(dy, loss, 0, BATCH)),
+    of("lossOfRows", `${BATCH} rows`, 0, 12 * BATCH, () => k.lossOfRows(lossGradients, loss, 0, BATCH)),
     of("metricSums", `${BATCH} rows`, 0, 12 * BATCH, () => k.metricSums(sums, loss, -1, 1, 0, 0)),
     of("allFinite", `${floats} floats`, 2 * floats, 4 * floats, () => k.allFinite(theta, floats)),
     of("squaredNorm, in f64", `${floats} floats`, 4 * floats, 8 * floats, () =>

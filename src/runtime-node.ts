@@ -4,19 +4,13 @@ import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { writeFileAtomic } from "./atomic-file.js";
 import { IfmError } from "./errors.js";
+import type { KernelBuild } from "./wasm/load.js";
 import { runThread, type ThreadData } from "./wasm/thread.js";
 
 /*
  * What the core needs of Node. The core imports it as "#runtime"; an entry for another runtime is bundled with a file of
  * its own that exports the same names.
  */
-
-/** Compiled kernels. */
-export interface KernelBuild {
-  module: WebAssembly.Module;
-  /** Whether they want a memory that several threads can share. */
-  shared: boolean;
-}
 
 // `wasm/` lies beside `src/` and, in the package, beside `dist/`.
 const BUILDS = {

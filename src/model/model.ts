@@ -1,11 +1,11 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { type KernelBuild, mostThreads, readModelFile, writeModelFile } from "#runtime";
+import { mostThreads, readModelFile, writeModelFile } from "#runtime";
 import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
-import { type ComputeOptions, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
 import { decodeModel, encodeModel, modelParts } from "./format.js";
 import { layoutOf, type TensorSpec } from "./layout.js";

@@ -1,4 +1,4 @@
-import { breathe, type KernelBuild, kernelBuild, mostThreads } from "#runtime";
+import { breathe, kernelBuild, mostThreads } from "#runtime";
 import { type ModelConfig, type TrainConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
@@ -6,7 +6,7 @@ import { parameterCount } from "../model/layout.js";
 import { Model } from "../model/model.js";
 import type { TrainingRecord } from "../model/record.js";
 import { VERSION } from "../version.js";
-import { type ComputeOptions, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
 import { checkLabels, configureModel, takeTensors } from "./configure.js";
 import { EarlyStopping } from "./early-stopping.js";

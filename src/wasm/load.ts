@@ -1,4 +1,4 @@
-import { type KernelBuild, kernelBuild } from "#runtime";
+import { kernelBuild } from "#runtime";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 
@@ -28,6 +28,13 @@ export interface Kernels {
 
 /** First address that is handed out; the module's own constants lie below. */
 export const HEAP_BASE = 16384;
+
+/** Compiled kernels. */
+export interface KernelBuild {
+  module: WebAssembly.Module;
+  /** Whether they want a memory that several threads can share. */
+  shared: boolean;
+}
 
 /** What a session computes with. */
 export interface ComputeOptions {

@@ -1,10 +1,10 @@
-import type { KernelBuild } from "#runtime";
 import type { ModelConfig } from "../config.js";
 import { type Dataset, placeOf } from "../data/dataset.js";
 import { moveInto } from "../data/movable.js";
 import { IfmError } from "../errors.js";
 import { floatOf, type Layout, type TensorSpec } from "../model/layout.js";
 import { Desc } from "./abi.js";
+import type { KernelBuild } from "./load.js";
 import { instantiateKernels, type Kernels } from "./load.js";
 import { type MemoryPlan, planMemory, SCORE_ROWS, type TrainingPlan } from "./plan.js";
 import { Threads } from "./threads.js";

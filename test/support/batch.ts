@@ -1,5 +1,5 @@
-import type { KernelBuild } from "#runtime";
 import type { TrainOptions } from "../../src/train/trainer.js";
+import type { KernelBuild } from "../../src/wasm/load.js";
 import { type BatchResult, batchGradient, predict, type RefModel, type RefRow } from "../reference/index.js";
 import { assertClose, nearly } from "./compare.js";
 import { assertTensors, configOf, dropoutOptions, modelOf, rowsOf, TestSession } from "./session.js";

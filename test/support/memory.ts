@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
-import type { KernelBuild } from "#runtime";
+import type { KernelBuild } from "../../src/wasm/load.js";
 
 /** A quiet NaN that no computation makes: memory that nobody may read or write. As an address it lies beyond any memory. */
 export const NAN_WORD = 0x7fc0dead;

@@ -1,9 +1,9 @@
-import type { KernelBuild } from "#runtime";
 import { type TrainConfig, validateModelConfig, validateTrainConfig } from "../../src/config.js";
 import type { Dataset } from "../../src/data/dataset.js";
 import { floatOf, pairsOf } from "../../src/model/layout.js";
 import type { TrainOptions } from "../../src/train/trainer.js";
 import { Desc } from "../../src/wasm/abi.js";
+import type { KernelBuild } from "../../src/wasm/load.js";
 import { HEAP_BASE, type Kernels } from "../../src/wasm/load.js";
 import { Session } from "../../src/wasm/session.js";
 import {
