@@ -6,6 +6,7 @@ import { type RankingMetrics, rankingMetrics } from "../metrics/ranking.js";
 import { Model } from "../model/model.js";
 import type { Metrics } from "../train/types.js";
 import { outputColors } from "./colors.js";
+import { computeOptions } from "./compute.js";
 import { scoringData } from "./data.js";
 import { EXIT } from "./exit.js";
 import { refuseSecondStdin } from "./files.js";
@@ -13,8 +14,6 @@ import { columns, count, metric } from "./format.js";
 import type { Io } from "./io.js";
 import { jsonLine } from "./json.js";
 import { type EvaluateValues, namingFlag } from "./options.js";
-import { warn } from "./report.js";
-import { threadsFor } from "./threads.js";
 
 /** Columns of the picture of a bin, which stands for the probabilities from 0 to 1. */
 const PICTURE_COLUMNS = 30;
@@ -32,11 +31,7 @@ export async function evaluate(modelFile: string, file: string, options: Evaluat
   if (options.topK !== undefined && options.groupBy === undefined) {
     throw new IfmError("IFM_USAGE", "--top-k: expected --group-by with it, which says what the top is of");
   }
-  const model = await Model.load(modelFile, {
-    threads: await threadsFor(options.threads, file),
-    fast: options.fast === true,
-    onWarning: (text) => warn(io, text),
-  });
+  const model = await Model.load(modelFile, await computeOptions(options, file, io));
   try {
     if (options.calibration) needProbabilities(model, modelFile);
     const evaluation = measure(model, await scoringData(model, file, options, io), options);

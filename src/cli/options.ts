@@ -59,8 +59,6 @@ const LOSSES = ["squared", "logistic", "bpr"] as const satisfies readonly Loss[]
 const REDUCTIONS = ["sum", "mean"] as const satisfies readonly Reduction[];
 const TEMPERATURE_ON = ["logits", "projection"] as const satisfies readonly TemperatureOn[];
 
-/** The names of all models are accepted; the trainer refuses those that are not there yet. */
-
 /** What `train` trains without `--model`. */
 export const DEFAULT_MODEL = "ifm" satisfies ModelKind;
 /** What `--dataset` looks in without `--path`: the authors' place, seen from their `code` folder. */

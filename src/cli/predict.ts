@@ -1,14 +1,13 @@
 import { checkWritable, writeFileAtomic } from "../atomic-file.js";
 import { IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
+import { computeOptions } from "./compute.js";
 import { scoringData } from "./data.js";
 import { EXIT } from "./exit.js";
 import { refuseOverwrite, refuseSecondStdin } from "./files.js";
 import { prediction } from "./format.js";
 import type { Io } from "./io.js";
 import { namingFlag, type PredictValues } from "./options.js";
-import { warn } from "./report.js";
-import { threadsFor } from "./threads.js";
 
 /** Predictions that become one piece of text. */
 const ROWS_AT_ONCE = 8192;
@@ -21,11 +20,7 @@ export async function predict(modelFile: string, file: string, options: PredictV
     refuseOverwrite(output, [modelFile, file]);
     await checkWritable(output);
   }
-  const model = await Model.load(modelFile, {
-    threads: await threadsFor(options.threads, file),
-    fast: options.fast === true,
-    onWarning: (text) => warn(io, text),
-  });
+  const model = await Model.load(modelFile, await computeOptions(options, file, io));
   try {
     if (options.clip) needLabelRange(model, modelFile);
     const data = await scoringData(model, file, options, io);

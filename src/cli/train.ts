@@ -11,6 +11,7 @@ import type { EpochEvent, FitData } from "../train/types.js";
 import { compatDefaults } from "./authors.js";
 import { constantMetrics } from "./baseline.js";
 import { errorColors } from "./colors.js";
+import { computeOptions } from "./compute.js";
 import { readRows } from "./data.js";
 import { EXIT, reportError } from "./exit.js";
 import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
@@ -29,7 +30,6 @@ import {
   type TrainReport,
   warn,
 } from "./report.js";
-import { threadsFor } from "./threads.js";
 
 /** `ifm-wasm train [FILE]`. Returns the exit code. */
 export async function train(file: string | undefined, options: TrainValues, io: Io): Promise<number> {
@@ -190,7 +190,7 @@ class TrainCommand {
     try {
       const plan = await planTraining({
         ...this.#trainerOptions(data, this.#kind, this.#options, init),
-        threads: await threadsFor(this.#options.threads, this.#files.train),
+        ...(await computeOptions(this.#options, this.#files.train, this.#io)),
       });
       this.#io.out.write(this.#options.json ? jsonLine(planEvent(plan)) : describePlan(plan));
       return EXIT.done;
@@ -329,9 +329,7 @@ class TrainCommand {
   async #makeTrainer(data: FitData, { kind, options, report, init }: Run): Promise<Trainer> {
     return createTrainer({
       ...this.#trainerOptions(data, kind, options, init),
-      threads: await threadsFor(options.threads, this.#files.train),
-      fast: options.fast === true,
-      onWarning: (text) => warn(this.#io, text),
+      ...(await computeOptions(options, this.#files.train, this.#io)),
       signal: this.#interrupts.signal,
       onProgress: (progress) => report.progress(progress),
     });

@@ -14,6 +14,7 @@ import { halve, type Rung, rungsOf, type TrialResult } from "../tune/halving.js"
 import { Runs } from "../tune/runs.js";
 import { drawTrials, type Space, type Trial } from "../tune/space.js";
 import { VERSION } from "../version.js";
+import { threadsFor } from "./compute.js";
 import { readRows } from "./data.js";
 import { EXIT } from "./exit.js";
 import { refuseOverwrite, shortPath, trainingFiles } from "./files.js";
@@ -22,7 +23,6 @@ import type { Io } from "./io.js";
 import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
 import { startWarnings, warn } from "./report.js";
 import { type Fingerprint, Study, type StudyHeader, studyName } from "./study.js";
-import { threadsFor } from "./threads.js";
 import {
   heldValues,
   searchSpace,

@@ -87,7 +87,7 @@ class ListedPairs implements Pairs {
   readonly #groupSlots: readonly number[];
   /** Rows by group, within a group by label. */
   readonly #sorted: Uint32Array;
-  /** Places in #sorted: of rows that have something below them, and where their groups begin and their labels. */
+  /** Rows that have something below them; and where in #sorted their groups begin, and their labels. */
   readonly #liked: Uint32Array;
   readonly #from: Uint32Array;
   readonly #to: Uint32Array;

@@ -4,8 +4,7 @@ import { moveInto } from "../data/movable.js";
 import { IfmError } from "../errors.js";
 import { floatOf, type Layout, type TensorSpec } from "../model/layout.js";
 import { Desc } from "./abi.js";
-import type { KernelBuild } from "./load.js";
-import { instantiateKernels, type Kernels } from "./load.js";
+import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
 import { type MemoryPlan, planMemory, SCORE_ROWS, type TrainingPlan } from "./plan.js";
 import { Threads } from "./threads.js";
 

@@ -1,4 +1,8 @@
 import { stat } from "node:fs/promises";
+import type { ComputeOptions } from "../wasm/load.js";
+import type { Io } from "./io.js";
+import type { TrainValues } from "./options.js";
+import { warn } from "./report.js";
 
 /** A file of fewer bytes is done before another thread has started, which takes some 30 ms. */
 const WORTH_BYTES = 1e6;
@@ -13,4 +17,17 @@ export async function threadsFor(said: number | "auto" | undefined, file: string
     () => 0,
   );
   return bytes < WORTH_BYTES ? 1 : "auto";
+}
+
+/** What computes with the rows of a file, as the command line says. */
+export async function computeOptions(
+  { threads, fast }: Pick<TrainValues, "threads" | "fast">,
+  file: string,
+  io: Io,
+): Promise<ComputeOptions> {
+  return {
+    threads: await threadsFor(threads, file),
+    fast: fast === true,
+    onWarning: (text) => warn(io, text),
+  };
 }
