@@ -14,7 +14,7 @@ export { defaultModel, defaultTrain } from "./config.js";
 export type { Dataset } from "./data/dataset.js";
 export { LibfmParser, readLibfm } from "./data/libfm.js";
 export { type ErrorCode, IfmError } from "./errors.js";
-export { Model, type PredictOptions } from "./model/model.js";
+export { type LoadOptions, Model, type PredictOptions } from "./model/model.js";
 export type { TrainingRecord } from "./model/record.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";

@@ -21,7 +21,7 @@ function hashOf(integrity) {
   return { alg: "SHA-512", content: Buffer.from(content, "base64").toString("hex") };
 }
 
-/** @returns {Promise<object>} the document */
+/** The document. */
 export async function billOfMaterials() {
   const manifest = read("package.json");
   const lock = read("package-lock.json");
