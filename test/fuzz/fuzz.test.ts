@@ -10,7 +10,7 @@ import { fuzzTarget, inputsOf, TARGETS } from "./run.js";
 // A bounded run of the fuzzer; `npm run fuzz` is the long one.
 
 const EXECUTIONS = 3000;
-const SECONDS = 20;
+const SECONDS = 10;
 
 let folder: string;
 beforeAll(async () => {
