@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { isInstalled, packageFolder } from "../install.js";
 import { testFixture } from "../support/fixture-tests.js";
-import { output } from "../support/processes.js";
 import { runProgram } from "../support/project.js";
 
 const binary = join(packageFolder("bun"), "bin", "bun");
@@ -9,6 +8,5 @@ const binary = join(packageFolder("bun"), "bin", "bun");
 testFixture({
   name: "Bun",
   installed: isInstalled("bun"),
-  version: () => output(binary, ["--version"]),
   run: (threads) => runProgram("bun/run.mjs", binary, [], threads),
 });

@@ -1,16 +1,7 @@
 import { isInstalled, systemProgram } from "../install.js";
-import { runInPage, startBrowser } from "../support/browsers.js";
-import { testFixture } from "../support/fixture-tests.js";
+import { testBrowser } from "../support/browser.js";
+import { launch } from "../support/puppeteer.js";
 
-testFixture({
-  name: "Chromium",
-  installed: systemProgram("chromium") !== undefined && isInstalled("puppeteer-core"),
-  async version() {
-    await using browser = await startBrowser("chromium");
-    return (await browser.version()).replace(/^.*\//, "");
-  },
-  async run(threads) {
-    await using browser = await startBrowser("chromium");
-    return runInPage(browser, threads);
-  },
-});
+const installed = systemProgram("chromium") !== undefined && isInstalled("puppeteer-core");
+
+testBrowser({ name: "Chromium", installed }, () => launch("chromium"));

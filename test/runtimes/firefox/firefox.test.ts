@@ -1,16 +1,7 @@
 import { isInstalled, systemProgram } from "../install.js";
-import { runInPage, startBrowser } from "../support/browsers.js";
-import { testFixture } from "../support/fixture-tests.js";
+import { testBrowser } from "../support/browser.js";
+import { launch } from "../support/puppeteer.js";
 
-testFixture({
-  name: "Firefox",
-  installed: systemProgram("firefox") !== undefined && isInstalled("puppeteer-core"),
-  async version() {
-    await using browser = await startBrowser("firefox");
-    return (await browser.version()).replace(/^.*\//, "");
-  },
-  async run(threads) {
-    await using browser = await startBrowser("firefox");
-    return runInPage(browser, threads);
-  },
-});
+const installed = systemProgram("firefox") !== undefined && isInstalled("puppeteer-core");
+
+testBrowser({ name: "Firefox", installed }, () => launch("firefox"));

@@ -23,7 +23,7 @@ const binaryOf = (name: string) => join(packageFolder(name), "bin", "node");
 const runFixture = (binary: string, threads: number) => runProgram("node/run.mjs", binary, [], threads);
 
 if (process.env.UPDATE_PINS === "1") {
-  const hashes = await runFixture(binaryOf("node20"), 1);
+  const { hashes } = await runFixture(binaryOf("node20"), 1);
   writeFileSync(RECORD, `${JSON.stringify(hashes, null, 2)}\n`);
 }
 
@@ -48,7 +48,6 @@ describe.each(VERSIONS)("%s", (name) => {
   testFixture({
     name: name.replace("node", "Node "),
     installed,
-    version: async () => (await output(binary, ["--version"])).slice(1),
     run: (threads) => runFixture(binary, threads),
   });
 
@@ -65,6 +64,7 @@ describe.each(VERSIONS)("%s", (name) => {
 
 describe(`this version, ${process.version}`, () => {
   it("comes to the bits of the record", async () => {
-    expect(await runFixture(process.execPath, 1)).toEqual(JSON.parse(await readFile(RECORD, "utf8")));
+    const { hashes } = await runFixture(process.execPath, 1);
+    expect(hashes).toEqual(JSON.parse(await readFile(RECORD, "utf8")));
   });
 });

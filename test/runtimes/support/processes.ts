@@ -19,12 +19,12 @@ export async function output(file: string, args: string[], options: ExecFileOpti
 
 export interface Service extends AsyncDisposable {
   /** What it said when it was ready. */
-  ready: RegExpExecArray;
+  said: string[];
 }
 
 export interface ServiceOptions {
-  /** What it says when it is ready. */
-  ready: RegExp;
+  /** What it says when it is ready; one that says nothing counts as ready at once. */
+  ready?: RegExp;
   /** The file descriptor on which it says so: 1 or 2, or 3, which is opened for it. */
   channel?: 1 | 2 | 3;
   env?: NodeJS.ProcessEnv;
@@ -56,20 +56,21 @@ export async function startService(file: string, args: string[], options: Servic
 
   const said = ["", "", "", ""];
   try {
-    const ready = await new Promise<RegExpExecArray>((resolve, reject) => {
+    const found = await new Promise<string[]>((resolve, reject) => {
       child.stdio.forEach((stream, number) => {
         stream?.on("error", reject);
         (stream as Readable | null)?.on("data", (bytes: Buffer) => {
           said[number] += bytes;
-          const match = options.ready.exec(said[channel]!);
-          if (match) resolve(match);
+          const match = options.ready?.exec(said[channel]!);
+          if (match) resolve([...match]);
         });
       });
       child.once("error", reject);
+      if (!options.ready) child.once("spawn", () => resolve([]));
       child.once("exit", (code, signal) => reject(new Error(`ended with ${code ?? signal}`)));
       setTimeout(() => reject(new Error(`not ready after ${START_MILLISECONDS / 1000} s`)), START_MILLISECONDS).unref();
     });
-    return { ready, ...service };
+    return { said: found, ...service };
   } catch (error) {
     await service[Symbol.asyncDispose]();
     throw new Error(`${file}: ${(error as Error).message}\n${said.join("")}`);

@@ -1,7 +1,7 @@
 import { cp, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import type { Hashes } from "./fixture-tests.js";
+import type { Result } from "./fixture-tests.js";
 import { output, ROOT } from "./processes.js";
 
 export interface Project extends AsyncDisposable {
@@ -28,14 +28,14 @@ export async function makeProject(program: string): Promise<Project> {
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Runs the fixture by a program that prints its hashes as JSON, in a project of its own. */
+/** Runs the fixture by a program that prints its result as JSON, in a project of its own. */
 export async function runProgram(
   program: string,
   binary: string,
   args: string[],
   threads: number,
   env: NodeJS.ProcessEnv = {},
-): Promise<Hashes> {
+): Promise<Result> {
   await using project = await makeProject(program);
   const text = await output(binary, [...args, basename(program), String(threads)], { cwd: project.folder, env });
   return JSON.parse(text);
