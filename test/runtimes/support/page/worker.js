@@ -5,6 +5,6 @@ self.onmessage = async ({ data: threads }) => {
   try {
     self.postMessage({ hashes: await runFixture(api, threads) });
   } catch (error) {
-    self.postMessage({ error: String(error?.stack ?? error) });
+    self.postMessage({ error: String(error) });
   }
 };
