@@ -1,9 +1,9 @@
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { rolldown } from "rolldown";
 import { isInstalled, packageFolder } from "../install.js";
-import { output, ROOT, startService } from "./processes.js";
+import { output, startService } from "./processes.js";
+import { makeProject } from "./project.js";
 
 export const workerdInstalled = isInstalled("workerd");
 const binary = join(packageFolder("workerd"), "bin", "workerd");
@@ -44,13 +44,14 @@ async function bundle(source: string, folder: string): Promise<string[]> {
 /**
  * Serves a worker with workerd.
  *
- * @param source of a file of this project; the package is imported by its name
+ * @param program of test/runtimes, such as `workerd/worker.js`
  */
-export async function startWorkerd(source: string): Promise<Worker> {
-  const folder = await mkdtemp(join(tmpdir(), "ifm-wasm-workerd-"));
-  const remove = () => rm(folder, { recursive: true, force: true });
+export async function startWorkerd(program: string): Promise<Worker> {
+  const project = await makeProject(program);
+  const folder = join(project.folder, "built");
   try {
-    const modules = await bundle(join(ROOT, source), folder);
+    await mkdir(folder);
+    const modules = await bundle(join(project.folder, basename(program)), folder);
     const config = `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [(name = "main", worker = .worker)],
@@ -70,11 +71,11 @@ ${modules.map((name) => `    (name = "${name}", wasm = embed "${name}"),\n`).joi
       origin: `http://127.0.0.1:${service.said[1]}`,
       async [Symbol.asyncDispose]() {
         await service[Symbol.asyncDispose]();
-        await remove();
+        await project[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
-    await remove();
+    await project[Symbol.asyncDispose]();
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import * as api from "ifm-wasm";
-import { runFixture } from "../fixture.mjs";
+import { runFixture } from "./fixture.mjs";
 
 export default {
   async fetch() {

@@ -6,7 +6,7 @@ testFixture({
   installed: workerdInstalled,
   oneThread: "it starts no threads",
   async run() {
-    await using worker = await startWorkerd("test/runtimes/workerd/worker.js");
+    await using worker = await startWorkerd("workerd/worker.js");
     const response = await fetch(worker.origin);
     if (!response.ok) throw new Error(await response.text());
     return { version: await workerdVersion(), hashes: await response.json() };
