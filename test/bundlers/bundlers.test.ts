@@ -3,10 +3,10 @@ import { cp, readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { beforeAll, describe, expect, inject, it, type TestContext } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it, type TestContext } from "vitest";
 import { createTrainer, readLibfm } from "../../src/node.js";
 import { isInstalled, systemProgram } from "../runtimes/install.js";
-import { start } from "../runtimes/support/browser.js";
+import { type Browser, start } from "../runtimes/support/browser.js";
 import { output, startService } from "../runtimes/support/processes.js";
 import { launch } from "../runtimes/support/puppeteer.js";
 import { serve } from "../runtimes/support/server.js";
@@ -46,16 +46,20 @@ beforeAll(async () => {
   expected = await run();
 });
 
-/** What becomes of `globalThis.outcome` in a page, under a strict Content-Security-Policy unless it has its own server. */
+let browser: Browser | undefined;
+afterAll(() => browser?.[Symbol.asyncDispose]());
+
+/** What becomes of `globalThis.outcome` in a page. */
 async function outcomeAt(url: string): Promise<unknown> {
-  await using browser = await start(() => launch("chromium"));
+  browser ??= await start(() => launch("chromium"));
   await browser.open(url);
   return browser.evaluate("globalThis.outcome");
 }
 
+/** The same of a page that is built, under a strict Content-Security-Policy. */
 async function outcomeOf(folder: string): Promise<unknown> {
   await using server = await serve(folder, /./);
-  return outcomeAt(`${server.origin}/index.html`);
+  return await outcomeAt(`${server.origin}/index.html`);
 }
 
 const into = (name: string) => join(BUILT, name);
@@ -86,7 +90,7 @@ describe("Vite", () => {
       ready: /Local:\s+(\S+)/,
       env: { NO_COLOR: "1", IFM_VITE_CACHE: into(`${vite}-cache`) },
     });
-    return outcomeAt(server.said[1]!);
+    return await outcomeAt(server.said[1]!);
   }
 
   it("serves during development, without settings", async (context) => {

@@ -1,3 +1,3 @@
-import handler from "../../runtimes/workerd/predict.js";
+import handler from "./handler.js";
 
 addEventListener("fetch", (event) => event.respondWith(handler.fetch(event.request)));

@@ -11,7 +11,7 @@ it("workerd answers requests with the scores that Node computes", async (context
   for await (const _event of trainer);
   using model = trainer.model();
 
-  await using worker = await startWorkerd("workerd/predict.js");
+  await using worker = await startWorkerd("../bundlers/edge/handler.js");
   const form = new FormData();
   form.set("model", new Blob([Uint8Array.from(model.toBytes())]), "model.safetensors");
   form.set("rows", new Blob([ROWS]), "rows.libfm");
