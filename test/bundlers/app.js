@@ -11,7 +11,8 @@ const ROWS = Array.from(
  * @param predictor the class that loads and predicts, for one of another entry
  */
 export async function run(options = {}, predictor = Model) {
-  const train = await readLibfm(ROWS.join(""));
+  const file = new Blob(ROWS).stream().pipeThrough(new CompressionStream("gzip"));
+  const train = await readLibfm(file);
   const how = { epochs: 3, batchSize: 8, seed: 1 };
   const trainer = await createTrainer({ model: { model: "ifm", factors: 8 }, train: how, data: { train }, ...options });
   const losses = [];
