@@ -56,8 +56,5 @@ export default defineConfig([
   ...WEB.map((runtime) => entry(runtime, "src/web.ts", runtime)),
   // The same without the trainer; `predict` is Node's.
   entry("predict", "src/predict.ts", "node", "node"),
-  entry("predict-browser", "src/predict.ts", "browser-predict"),
-  entry("predict-workerd", "src/predict.ts", "workerd"),
-  entry("predict-edge-light", "src/predict.ts", "edge-light"),
-  entry("predict-inline", "src/predict.ts", "inline"),
+  ...WEB.map((runtime) => entry(`predict-${runtime}`, "src/predict.ts", `${runtime}-predict`)),
 ]);
