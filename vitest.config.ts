@@ -74,7 +74,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/slow/**", "test/runtimes/**", ...OF_THE_BUILD],
+          exclude: ["test/slow/**", "test/runtimes/**", "test/bundlers/**", "test/fuzz/**", ...OF_THE_BUILD],
           testTimeout: 30_000,
         },
       },
@@ -82,7 +82,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/slow/**/*.test.ts", ...OF_THE_BUILD],
+          include: ["test/{slow,fuzz}/**/*.test.ts", ...OF_THE_BUILD],
+          exclude: ["**/node_modules/**"],
           testTimeout: 300_000,
           hookTimeout: 600_000,
         },
@@ -91,10 +92,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: "runtimes",
-          include: ["test/runtimes/**/*.test.ts"],
+          include: ["test/{runtimes,bundlers}/**/*.test.ts"],
           exclude: ["**/node_modules/**"],
           globalSetup: "test/runtimes/support/global-setup.ts",
           testTimeout: 300_000,
+          hookTimeout: 600_000,
         },
       },
       ...(chromium === undefined ? [] : [inChromium(chromium)]),

@@ -28,12 +28,12 @@ export interface Server extends AsyncDisposable {
   origin: string;
 }
 
-/** Serves the built package and the pages of these tests. */
-export async function serve(): Promise<Server> {
+/** Serves files of a folder; by default the built package and the pages of these tests. */
+export async function serve(root = ROOT, served = SERVED): Promise<Server> {
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname)).slice(1);
     const type = TYPES[extname(path)];
-    const bytes = type && SERVED.test(path) ? await readFile(join(ROOT, path)).catch(() => undefined) : undefined;
+    const bytes = type && served.test(path) ? await readFile(join(root, path)).catch(() => undefined) : undefined;
     if (bytes === undefined) {
       response.writeHead(404, HEADERS).end();
     } else {
