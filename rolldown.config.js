@@ -27,8 +27,12 @@ const inlineKernels = {
   },
 };
 
-/** An entry in one file, with a `#runtime` of its own. */
+/**
+ * An entry with a `#runtime` of its own, in one file. In browsers, what is seldom needed is in files beside it, fetched
+ * when it is.
+ */
 function entry(name, source, runtime, platform = "neutral") {
+  const codeSplitting = runtime.startsWith("browser") && { groups: [{ name: "shared", minShareCount: 2 }] };
   return {
     input: { [name]: source },
     platform,
@@ -37,7 +41,7 @@ function entry(name, source, runtime, platform = "neutral") {
     // `wasm/` lies beside `src/` and, in the package, beside `dist/`.
     external: [/^node:/, /\.wasm(\?module)?$/],
     makeAbsoluteExternalsRelative: false,
-    output: { ...output, codeSplitting: false },
+    output: { ...output, chunkFileNames: `${name}-[name].js`, codeSplitting },
   };
 }
 

@@ -57,8 +57,8 @@ async function outcomeAt(url: string): Promise<unknown> {
 }
 
 /** The same of a page that is built, under a strict Content-Security-Policy. */
-async function outcomeOf(folder: string): Promise<unknown> {
-  await using server = await serve(folder, /./);
+async function outcomeOf(folder: string, headers: Record<string, string> = {}): Promise<unknown> {
+  await using server = await serve(folder, /./, headers);
   return await outcomeAt(`${server.origin}/index.html`);
 }
 
@@ -80,6 +80,12 @@ describe("Vite", () => {
     await build("vite", "vite", ["build", "--outDir", folder, "--logLevel", "warn"]);
     expect(await wasmIn(folder)).toHaveLength(3);
     expect(await outcomeOf(folder)).toEqual(expected);
+
+    // A policy that forbids kernels is named, too.
+    const policy = { "content-security-policy": "default-src 'self'" };
+    expect(await outcomeOf(folder, policy)).toMatchObject({
+      error: { name: "IfmError", code: "IFM_WASM", hint: expect.stringContaining("'wasm-unsafe-eval'") },
+    });
   });
 
   /** Runs the development server. */

@@ -7,5 +7,6 @@ export default {
   mode: "production",
   target: ["web", "es6"],
   resolve: { conditionNames: ["edge-light", "..."] },
+  optimization: { minimize: false },
   module: { rules: [{ test: /\.wasm$/, resourceQuery: /module/, loader, type: "javascript/auto" }] },
 };
