@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -69,5 +70,13 @@ describe("commands in the documents", () => {
     }
     expect(unknown).toEqual([]);
     expect(seen).toBeGreaterThan(0);
+  });
+});
+
+describe("docs/RUNTIMES.md", () => {
+  it("has the hash of what runtimes must come to", () => {
+    const record = JSON.parse(read("test/fixtures/runtime-hashes.json"));
+    const hash = createHash("sha256").update(JSON.stringify(record)).digest("hex");
+    expect(read("docs/RUNTIMES.md"), "run: npm run runtimes").toContain(`In full: \`${hash}\`\n`);
   });
 });
