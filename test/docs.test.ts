@@ -1,10 +1,10 @@
-import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { main } from "../src/cli/main.js";
 import { testIo } from "./cli/support.js";
+import { digestOf, readRecord } from "./runtimes/support/record.js";
 
 // Links lead somewhere, and commands use options that exist. test/slow/docs.test.ts runs the examples.
 
@@ -75,8 +75,7 @@ describe("commands in the documents", () => {
 
 describe("docs/RUNTIMES.md", () => {
   it("has the hash of what runtimes must come to", () => {
-    const record = JSON.parse(read("test/fixtures/runtime-hashes.json"));
-    const hash = createHash("sha256").update(JSON.stringify(record)).digest("hex");
+    const hash = digestOf(readRecord());
     expect(read("docs/RUNTIMES.md"), "run: npm run runtimes").toContain(`In full: \`${hash}\`\n`);
   });
 });
