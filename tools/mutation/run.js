@@ -1,0 +1,275 @@
+#!/usr/bin/env node
+// Puts small faults into kernels and readers, one at a time, and counts how many the tests notice.
+//
+//   npm run mutation                                  10 faults of each file: about half an hour on two cores
+//   npm run mutation -- --each 40 --file src/data     more of some
+//   npm run mutation -- --write                       also writes the figures into docs/RELIABILITY.md
+//
+// Faults are drawn by a seed, so that a run can be repeated. What survives is listed with its line: either a test is
+// missing, or the fault changes nothing that can be seen (a block size, a prefetch). Works on copies in build/mutation.
+
+import { execFileSync, spawn } from "node:child_process";
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { mutantsOf } from "./operators.js";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const WORK = join(ROOT, "build/mutation");
+/** Times what a set of tests takes without a fault, and seconds on top: a fault that makes a loop endless is noticed by it. */
+const TIMEOUT = { times: 4, seconds: 20 };
+
+const { values } = parseArgs({
+  options: {
+    each: { type: "string", default: "10" },
+    seed: { type: "string", default: "1" },
+    file: { type: "string", multiple: true, default: [] },
+    workers: { type: "string", default: String(availableParallelism()) },
+    write: { type: "boolean", default: false },
+  },
+});
+
+/** Tests of what the kernels make of whole batches. */
+const BATCHES = ["test/models", "test/train/pinned.test.ts", "test/train/reproducible.test.ts"];
+
+/**
+ * For each file: builds and tests in stages, the quickest first. A fault that one stage notices needs no other.
+ *
+ * @returns {{ builds: string[], tests: string[] }[]}
+ */
+function stagesOf(file) {
+  const name = basename(file, ".ts");
+  if (file.startsWith("assembly/kernels/")) {
+    return [
+      { builds: ["kernels"], tests: [`test/kernels/${name}.test.ts`] },
+      { builds: ["release", "debug"], tests: ["test/kernels", ...BATCHES] },
+    ];
+  }
+  if (/^assembly\/(math|random)\.ts$/.test(file)) {
+    return [
+      { builds: ["kernels"], tests: [`test/kernels/${name}.test.ts`] },
+      { builds: ["release", "debug"], tests: ["test/kernels", ...BATCHES] },
+    ];
+  }
+  if (file === "assembly/simd.ts")
+    return [{ builds: ["kernels", "release", "debug"], tests: ["test/kernels", ...BATCHES] }];
+  if (file.startsWith("assembly/")) {
+    return [
+      { builds: ["release", "debug"], tests: ["test/models/steps.test.ts", "test/models/parts.test.ts"] },
+      { builds: [], tests: [...BATCHES, "test/wasm"] },
+    ];
+  }
+  if (file.startsWith("src/data/"))
+    return [
+      { builds: [], tests: [`test/data/${name.replace("-errors", "")}.test.ts`] },
+      { builds: [], tests: ["test/data"] },
+    ];
+  return [{ builds: [], tests: ["test/model", "test/models/golden.test.ts"] }];
+}
+
+const READERS = ["libfm", "libfm-errors", "gzip", "cache", "check", "groups"].map((name) => `src/data/${name}.ts`);
+const FILES = git("ls-files", "assembly/*.ts", "assembly/kernels/*.ts", "assembly/models/*.ts")
+  .filter((file) => !/\/(index|abi|math-testing)\.ts$/.test(file))
+  .concat(READERS, "src/model/safetensors.ts", "src/model/format.ts");
+
+const BUILDS = {
+  release: ["assembly/index.ts", "--target", "release"],
+  debug: ["assembly/index.ts", "--target", "debug"],
+  kernels: ["assembly/kernels/index.ts", "--target", "kernels"],
+};
+
+const OUTPUTS = [
+  "wasm/ifm.wasm",
+  "wasm/ifm-threads.wasm",
+  "wasm/ifm-fast.wasm",
+  "build/debug.wasm",
+  "build/kernels.wasm",
+];
+
+function git(...args) {
+  return execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).split("\n").filter(Boolean);
+}
+
+/** Some of the list, drawn by the seed; in its order. */
+function draw(list, count, seed) {
+  let state = seed >>> 0;
+  const next = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+  const chosen = list.map((item, i) => ({ item, i, key: next() })).sort((a, b) => a.key - b.key);
+  return chosen
+    .slice(0, count)
+    .sort((a, b) => a.i - b.i)
+    .map(({ item }) => item);
+}
+
+/** Process groups of the compilers and tests that are running: they end with this program. */
+const running = new Set();
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    for (const group of running) process.kill(-group, "SIGKILL");
+    process.exit(1);
+  });
+}
+
+/** A copy of the project that faults are put into. */
+class Copy {
+  constructor(index) {
+    this.folder = join(WORK, `copy-${index}`);
+    rmSync(this.folder, { recursive: true, force: true });
+    for (const file of git("ls-files", "--cached", "--others", "--exclude-standard")) {
+      if (/^(docs|bench|demo|\.)/.test(file) && !file.startsWith(".gitignore")) continue;
+      cpSync(join(ROOT, file), join(this.folder, file));
+    }
+    for (const built of OUTPUTS) cpSync(join(ROOT, built), join(this.folder, built));
+    symlinkSync(join(ROOT, "node_modules"), join(this.folder, "node_modules"));
+  }
+
+  /** Seconds of each set of tests without a fault. */
+  #baselines = new Map();
+
+  /** @returns {Promise<"passed" | "failed" | "timed out">} */
+  #run(program, args, seconds) {
+    return new Promise((resolve) => {
+      const child = spawn(process.execPath, [join(ROOT, "node_modules", program), ...args], {
+        cwd: this.folder,
+        stdio: "ignore",
+        detached: true,
+      });
+      running.add(child.pid);
+      let outcome;
+      const timer = setTimeout(() => {
+        outcome = "timed out";
+        process.kill(-child.pid, "SIGKILL");
+      }, 1000 * seconds);
+      child.once("exit", (code) => {
+        clearTimeout(timer);
+        running.delete(child.pid);
+        resolve(outcome ?? (code === 0 ? "passed" : "failed"));
+      });
+    });
+  }
+
+  async #test(tests, seconds) {
+    // Builds that no test of this stage looks at are not made again, but must not look old.
+    const now = new Date();
+    for (const built of OUTPUTS) utimesSync(join(this.folder, built), now, now);
+    return this.#run(
+      "vitest/vitest.mjs",
+      ["run", "--project", "unit", "--bail", "1", "--maxWorkers", "1", ...tests],
+      seconds,
+    );
+  }
+
+  /** How long tests may take; they must pass without a fault. */
+  async #limitOf(tests) {
+    const key = tests.join(" ");
+    if (!this.#baselines.has(key)) {
+      const began = performance.now();
+      if ((await this.#test(tests, 900)) !== "passed") throw new Error(`${key}: does not pass without a fault`);
+      this.#baselines.set(key, (performance.now() - began) / 1000);
+    }
+    return TIMEOUT.times * this.#baselines.get(key) + TIMEOUT.seconds;
+  }
+
+  /** @returns {Promise<"killed" | "timed out" | "survived" | "invalid">} invalid: the compiler refuses it */
+  async try(file, mutant) {
+    const path = join(this.folder, file);
+    const original = readFileSync(path);
+    const limits = [];
+    for (const { tests } of stagesOf(file)) limits.push(await this.#limitOf(tests));
+    writeFileSync(path, mutant);
+    try {
+      for (const [stage, { builds, tests }] of stagesOf(file).entries()) {
+        for (const build of builds) {
+          const built = await this.#run("assemblyscript/bin/asc.js", BUILDS[build], 300);
+          if (built !== "passed") return "invalid";
+        }
+        const outcome = await this.#test(tests, limits[stage]);
+        if (outcome !== "passed") return outcome === "failed" ? "killed" : outcome;
+      }
+      return "survived";
+    } finally {
+      writeFileSync(path, original);
+      // Old builds of a fault must not be taken for fresh ones.
+      for (const built of OUTPUTS) cpSync(join(ROOT, built), join(this.folder, built));
+    }
+  }
+}
+
+const wanted = FILES.filter((file) => values.file.length === 0 || values.file.some((part) => file.startsWith(part)));
+const queue = wanted.flatMap((file) => {
+  const mutants = mutantsOf(readFileSync(join(ROOT, file), "utf8"));
+  return draw(mutants, Number(values.each), Number(values.seed)).map((mutant) => ({ file, mutant }));
+});
+
+mkdirSync(WORK, { recursive: true });
+const log = join(WORK, "results.jsonl");
+rmSync(log, { force: true });
+const results = [];
+const total = queue.length;
+const began = performance.now();
+
+async function work(index) {
+  const copy = new Copy(index);
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const { file, mutant } = next;
+    const { code, ...what } = mutant;
+    const outcome = await copy.try(file, code);
+    results.push({ file, outcome, ...what });
+    appendFileSync(log, `${JSON.stringify(results.at(-1))}\n`);
+    const minutes = (performance.now() - began) / 60_000;
+    const left = (minutes / results.length) * (total - results.length);
+    console.error(
+      `${results.length}/${total} ${outcome.padEnd(9)} ${file}:${what.line} ${what.was} → ${what.is} (${left.toFixed(0)} min left)`,
+    );
+  }
+}
+await Promise.all(Array.from({ length: Number(values.workers) }, (_, index) => work(index)));
+
+const counted = (list, outcome) => list.filter((result) => result.outcome === outcome).length;
+const score = (list) => {
+  const noticed = counted(list, "killed") + counted(list, "timed out");
+  const all = noticed + counted(list, "survived");
+  return all === 0 ? "–" : `${((100 * noticed) / all).toFixed(0)} %`;
+};
+const folders = [...new Set(results.map(({ file }) => dirname(file)))].sort();
+const rows = [
+  ...folders.map((folder) => [folder, results.filter(({ file }) => dirname(file) === folder)]),
+  ["all", results],
+];
+const table = [
+  "| | faults | noticed by a test | by its time | survived | score |",
+  "| --- | ---: | ---: | ---: | ---: | ---: |",
+  ...rows.map(
+    ([name, list]) =>
+      `| ${name} | ${list.length - counted(list, "invalid")} | ${counted(list, "killed")} | ${counted(list, "timed out")} | ${counted(list, "survived")} | ${score(list)} |`,
+  ),
+].join("\n");
+const survivors = results
+  .filter(({ outcome }) => outcome === "survived")
+  .sort((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1))
+  .map(({ file, line, was, is }) => `${file}:${line}  ${was.split("\n")[0]} → ${is.split("\n")[0]}`);
+console.log(`${table}\n\nSurvived:\n${survivors.join("\n")}`);
+if (values.write) {
+  const file = join(ROOT, "docs/RELIABILITY.md");
+  const text = readFileSync(file, "utf8");
+  const mark = /(<!-- npm run mutation -->\n)[\s\S]*?(\n<!-- end of mutation -->)/;
+  if (!mark.test(text)) throw new Error(`${file}: no place for the figures`);
+  writeFileSync(
+    file,
+    text.replace(mark, (_, before, after) => `${before}\n${table}\n${after}`),
+  );
+}
