@@ -16,6 +16,7 @@ export { LibfmParser, readLibfm } from "./data/libfm.js";
 export { type ErrorCode, IfmError } from "./errors.js";
 export { Model, type PredictOptions } from "./model/model.js";
 export type { TrainingRecord } from "./model/record.js";
+export type { Checkpoint, CheckpointFile, CheckpointOptions, CheckpointSource } from "./train/checkpoint-format.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";
 export type {
@@ -25,6 +26,7 @@ export type {
   InitReport,
   Metrics,
   Progress,
+  RollbackEvent,
   StartEvent,
   TrainEvent,
 } from "./train/types.js";

@@ -1,0 +1,172 @@
+import { type Dataset, placeOf } from "../data/dataset.js";
+import { IfmError } from "../errors.js";
+import type { TensorSpec } from "../model/layout.js";
+import type { Session } from "../wasm/session.js";
+import type { Pass } from "./pass.js";
+import type { Arrays, Position } from "./types.js";
+
+/** How often the learning rate is halved when nothing was said. */
+const DEFAULT_RETRIES = 3;
+/** Features that are named. */
+const NAMED = 3;
+/** Rows of a table that are looked at together. */
+const ROWS_AT_ONCE = 4096;
+
+/** The state to go back to: that at the end of the last epoch, at the start, or where a checkpoint was resumed. */
+export class LastGood {
+  /** How often it is gone back to. */
+  readonly most: number;
+  position: Position | undefined;
+  readonly arrays: Arrays = {};
+
+  /** @throws IfmError IFM_USAGE */
+  constructor(onDivergence: string, most = DEFAULT_RETRIES) {
+    if (onDivergence !== "retry") {
+      throw new IfmError("IFM_USAGE", `onDivergence: expected one of stop, retry, got "${onDivergence}"`);
+    }
+    if (!Number.isInteger(most) || most < 1 || most > 100) {
+      throw new IfmError("IFM_USAGE", `divergenceRetries: expected a whole number from 1 to 100, got ${most}`);
+    }
+    this.most = most;
+  }
+
+  /** Keeps where training begins, unless there is something to go back to. */
+  begin(pass: Pass): void {
+    if (!this.position) this.keep(pass);
+  }
+
+  keep(pass: Pass): void {
+    this.position = { ...pass.position };
+    for (const [name, array] of Object.entries(pass.arrays())) this.room(name, array.length).set(array);
+  }
+
+  /** Room for so many numbers of one of the arrays. */
+  room(name: string, length: number): Float32Array | Float64Array {
+    const found = this.arrays[name];
+    if (found?.length === length) return found;
+    const made = name === "sums" ? new Float64Array(length) : new Float32Array(length);
+    this.arrays[name] = made;
+    return made;
+  }
+
+  restore(pass: Pass): void {
+    pass.position = { ...this.position! };
+    for (const [name, array] of Object.entries(this.arrays)) pass.room(name, array.length)!.set(array);
+  }
+}
+
+/** A feature of a row of the batch. */
+interface Slot {
+  row: number;
+  feature: number;
+  value: number;
+}
+
+/**
+ * Finds out what a batch has diverged of. When its loss is not finite, its step was not made: the weights are those that its
+ * scores come from.
+ *
+ * @param rows     that training visits
+ * @param original how many of them are the file's; what follows are copies with another item
+ */
+export function explainDivergence(session: Session, pass: Pass, rows: Dataset, original: number, lr: number): IfmError {
+  const { epochs, row: first } = pass.position;
+  const epoch = epochs + 1;
+  const isOver = first >= pass.rows;
+  const batch = Math.ceil(Math.min(first + 1, pass.rows) / pass.batchSize);
+  const count = isOver ? 0 : Math.min(pass.batchSize, pass.rows - first);
+  const order = Array.from(session.trainingRows().order.subarray(first, first + count));
+  const broken = brokenTensors(session);
+  const where = isOver ? `at epoch ${epoch}` : `at epoch ${epoch}, batch ${batch}`;
+
+  let what: string;
+  let row: number | undefined;
+  if (!isOver && !Number.isFinite(pass.batchLoss)) {
+    const scores = session.batchScores(count);
+    const bad = order.filter((_, b) => !Number.isFinite(scores[b]));
+    row = bad[0];
+    const of =
+      row === undefined
+        ? ""
+        : `: the scores of ${bad.length} of ${count} rows are not finite${largestOf(session, row)}`;
+    what = `the loss became ${pass.batchLoss} ${where} (lr ${lr})${of}`;
+  } else if (broken.length > 0) {
+    const table = broken.find(({ features }) => features.length > 0);
+    row = order.find((r) => slotsOf(session, r).some(({ feature }) => table?.features.includes(feature)));
+    what = `the weights stopped being finite ${where} (lr ${lr}): ${broken.map(describe).join("; ")}`;
+  } else if (isOver) {
+    what = `a metric stopped being finite ${where} (lr ${lr}): weights are finite, scores are not`;
+  } else {
+    row = order.reduce((most, r) => (largestValue(session, r) > largestValue(session, most) ? r : most), order[0]!);
+    what = `a gradient became too large for a 32-bit float ${where} (lr ${lr})${largestOf(session, row)}`;
+  }
+  return new IfmError("IFM_DIVERGED", `training diverged: ${what}`, {
+    ...(row === undefined || row >= original ? {} : placeOf(rows, row)),
+    hint: "try a smaller --lr, --clip-norm or --on-divergence retry, or look for very large values with ifm-wasm check",
+  });
+}
+
+interface Broken {
+  spec: TensorSpec;
+  /** Numbers that are not finite. */
+  count: number;
+  /** Features whose rows they are in, of a table: the first ones. */
+  features: number[];
+}
+
+/** Tensors with numbers that are not finite. */
+function brokenTensors(session: Session): Broken[] {
+  return session.layout.tensors.flatMap((spec) => {
+    let count = 0;
+    const features = new Set<number>();
+    for (let from = 0; from < spec.rows; from += ROWS_AT_ONCE) {
+      session.read(spec, from, ROWS_AT_ONCE).forEach((value, i) => {
+        if (Number.isFinite(value)) return;
+        count++;
+        if (spec.byFeature && features.size <= NAMED) features.add(from + Math.floor(i / spec.cols));
+      });
+    }
+    return count === 0 ? [] : [{ spec, count, features: [...features] }];
+  });
+}
+
+function describe({ spec, count, features }: Broken): string {
+  const numbers = `${count} of ${spec.rows * spec.cols} numbers of ${spec.name}`;
+  if (features.length === 0) return numbers;
+  const more = features.length > NAMED ? ", …" : "";
+  return `${numbers}, of feature ${features.slice(0, NAMED).join(", ")}${more}`;
+}
+
+/** The slots of a row, without features that the model does not know. */
+function slotsOf(session: Session, row: number): Slot[] {
+  const { features, values, unknown } = session.trainingRows();
+  const { rowPtr } = session.rowData();
+  return Array.from({ length: rowPtr[row + 1]! - rowPtr[row]! }, (_, i) => {
+    const at = rowPtr[row]! + i;
+    return { row, feature: features[at]!, value: values?.[at] ?? 1 };
+  }).filter(({ feature }) => feature < unknown);
+}
+
+function largestValue(session: Session, row: number): number {
+  return slotsOf(session, row).reduce((most, { value }) => Math.max(most, Math.abs(value)), 0);
+}
+
+/** What is largest in a row: a value, or a weight of one of its features. */
+function largestOf(session: Session, row: number): string {
+  let text = "";
+  let most = 0;
+  for (const { feature, value } of slotsOf(session, row)) {
+    if (Math.abs(value) > most) {
+      most = Math.abs(value);
+      text = `feature ${feature} has the value ${value.toPrecision(3)}`;
+    }
+    for (const spec of session.layout.tensors.filter(({ byFeature }) => byFeature)) {
+      const weight = session.read(spec, feature, 1).reduce((high, w) => Math.max(high, Math.abs(w)), 0);
+      if (weight > most) {
+        most = weight;
+        text = `${spec.name} of feature ${feature} has reached ${weight.toPrecision(3)}`;
+      }
+    }
+  }
+  return text === "" ? "" : `; largest in this row: ${text}`;
+}
