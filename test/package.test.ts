@@ -57,6 +57,8 @@ describe("the files of the package", () => {
     "README.md",
     "THIRD-PARTY-NOTICES.md",
     "bin/ifm-wasm.js",
+    "dist/checkpoint.d.ts",
+    "dist/checkpoint.js",
     "dist/cli.js",
     "dist/metrics.d.ts",
     "dist/metrics.js",
@@ -89,8 +91,8 @@ describe("the files of the package", () => {
 });
 
 /**
- * What an application's bundler makes of the core, minified: all that src/api.ts exports. `loadDataset` comes on top in
- * Node: opening files, node:zlib.
+ * What an application's bundler makes of the core, minified: all that src/api.ts exports, without what is loaded later by those
+ * who want it (checkpoints, a report on divergence). `loadDataset` comes on top in Node: opening files, node:zlib.
  */
 async function bundle(): Promise<string> {
   const entry = "\0core";
@@ -118,7 +120,15 @@ async function bundle(): Promise<string> {
   });
   try {
     const { output } = await build.generate({ format: "esm", minify: true });
-    return output.map((file) => (file.type === "chunk" ? file.code : "")).join("");
+    const chunks = new Map(output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file]] : [])));
+    const loaded = new Set<string>();
+    const load = (name: string) => {
+      if (loaded.has(name)) return;
+      loaded.add(name);
+      for (const other of chunks.get(name)!.imports) if (chunks.has(other)) load(other);
+    };
+    for (const { fileName, isEntry } of chunks.values()) if (isEntry) load(fileName);
+    return [...loaded].map((name) => chunks.get(name)!.code).join("");
   } finally {
     await build.close();
   }
@@ -181,6 +191,7 @@ describe("package.json", () => {
     const resolve = (name: string) => fileURLToPath(import.meta.resolve(name));
     expect(resolve("ifm-wasm")).toBe(join(ROOT, "dist/node.js"));
     expect(resolve("ifm-wasm/metrics")).toBe(join(ROOT, "dist/metrics.js"));
+    expect(resolve("ifm-wasm/checkpoint")).toBe(join(ROOT, "dist/checkpoint.js"));
     expect(resolve("ifm-wasm/wasm")).toBe(join(ROOT, "wasm/ifm.wasm"));
     expect(resolve("ifm-wasm/package.json")).toBe(join(ROOT, "package.json"));
   });

@@ -28,6 +28,8 @@ export interface CheckpointPlace {
   readonly row: number;
   /** Batches so far. */
   readonly steps: number;
+  /** How often the learning rate was halved after training had diverged. */
+  readonly retries: number;
 }
 
 /** Everything that a training needs to go on. */
@@ -226,7 +228,7 @@ export async function checkCheckpoint(source: CheckpointSource): Promise<Checkpo
   const { header, read } = await openCheckpoint(source);
   await read(() => undefined);
   const { epochs, row, steps } = header.position;
-  return { run: header.run, epochs, row, steps };
+  return { run: header.run, epochs, row, steps, retries: header.retries };
 }
 
 function inMemory(bytes: Uint8Array): CheckpointFile {

@@ -41,7 +41,6 @@ export class Checkpoints {
   #stored = "";
   #storedAt = performance.now();
   #failed = false;
-  #diverged = false;
 
   /** To be made before the first batch. */
   constructor(options: BitOptions, data: FitData, changing: Changing, checkpoints: Options) {
@@ -55,7 +54,7 @@ export class Checkpoints {
 
   /** The training as it is. */
   take(retries: number): Checkpoint {
-    if (this.#diverged) throw new IfmError("IFM_USAGE", "checkpoint: training has diverged");
+    if (this.#changing.pass.diverged) throw new IfmError("IFM_USAGE", "checkpoint: training has diverged");
     const { pass, stopping, kept, lastGood } = this.#changing;
     const position = { ...pass.position };
     const arrays: Arrays = pass.arrays();
@@ -86,6 +85,7 @@ export class Checkpoints {
       epochs: position.epochs,
       row: position.row,
       steps: position.steps,
+      retries,
       bytes,
       parts: checked,
       toBytes() {
@@ -116,7 +116,7 @@ export class Checkpoints {
     const { write, onWarning } = this.#options;
     const { epochs, row, steps } = this.#changing.pass.position;
     const place = `${epochs} ${row} ${steps} ${retries}`;
-    if (!write || this.#diverged || place === this.#stored) return;
+    if (!write || place === this.#stored) return;
     try {
       await write(this.take(retries));
       this.#stored = place;
@@ -127,11 +127,6 @@ export class Checkpoints {
       this.#failed = true;
     }
     this.#storedAt = performance.now();
-  }
-
-  /** From now on there is nothing to go on from. */
-  giveUp(): void {
-    this.#diverged = true;
   }
 
   /**

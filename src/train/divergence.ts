@@ -1,9 +1,10 @@
+import type { TrainConfig } from "../config.js";
 import { type Dataset, placeOf } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import type { TensorSpec } from "../model/layout.js";
 import type { Session } from "../wasm/session.js";
 import type { Pass } from "./pass.js";
-import type { Arrays, Position } from "./types.js";
+import type { Arrays, Position, RollbackEvent } from "./types.js";
 
 /** How often the learning rate is halved when nothing was said. */
 const DEFAULT_RETRIES = 3;
@@ -55,6 +56,46 @@ export class LastGood {
   }
 }
 
+/** A training that has diverged. */
+interface Diverged {
+  session: Session;
+  pass: Pass;
+  /** What training visits, and how many of them are the file's; what follows are copies with another item. */
+  rows: Dataset;
+  original: number;
+  train: TrainConfig;
+  lastGood: LastGood | undefined;
+  retries: number;
+}
+
+/**
+ * Goes back to the last good state, with half the learning rate.
+ *
+ * @throws IfmError IFM_DIVERGED when that is not wanted, or not any more
+ */
+export function goBack({ session, pass, rows, original, train, lastGood, retries }: Diverged): RollbackEvent {
+  const error = explainDivergence(session, pass, rows, original, train.lr / 2 ** retries);
+  const { epochs, row } = pass.position;
+  if (!lastGood || retries >= lastGood.most) throw error;
+  const lr = train.lr / 2 ** (retries + 1);
+  lastGood.restore(pass);
+  pass.batchLoss = 0;
+  session.clearDiverged();
+  session.learningRate = lr;
+  // FTRL's z stands for a weight at one learning rate: it is made anew from the weights.
+  if (train.optimizer === "ftrl") session.initialiseState();
+  return {
+    event: "rollback",
+    epoch: epochs + 1,
+    batch: Math.ceil(Math.min(row + 1, pass.rows) / pass.batchSize),
+    to: pass.position.epochs,
+    lr,
+    retry: retries + 1,
+    retries: lastGood.most,
+    message: error.message,
+  };
+}
+
 /** A feature of a row of the batch. */
 interface Slot {
   row: number;
@@ -65,11 +106,8 @@ interface Slot {
 /**
  * Finds out what a batch has diverged of. When its loss is not finite, its step was not made: the weights are those that its
  * scores come from.
- *
- * @param rows     that training visits
- * @param original how many of them are the file's; what follows are copies with another item
  */
-export function explainDivergence(session: Session, pass: Pass, rows: Dataset, original: number, lr: number): IfmError {
+function explainDivergence(session: Session, pass: Pass, rows: Dataset, original: number, lr: number): IfmError {
   const { epochs, row: first } = pass.position;
   const epoch = epochs + 1;
   const isOver = first >= pass.rows;

@@ -65,6 +65,11 @@ export class Pass {
     this.#labels = new Float32Array(wantsRoc ? Math.min(train.batchSize, rows.rows) : 0);
   }
 
+  /** Whether the last batch had a loss, a gradient or a weight that is not finite. */
+  get diverged(): boolean {
+    return !Number.isFinite(this.batchLoss) || this.#session.diverged;
+  }
+
   /** Everything that batches change, as it is: views. */
   arrays(): Arrays {
     const [weights, state1, state2] = this.#session.stepped();
@@ -129,7 +134,7 @@ export class Pass {
         correction1: 1 / (1 - position.beta1),
         correction2: 1 / (1 - position.beta2),
       });
-      if (!Number.isFinite(this.batchLoss) || session.diverged) return "diverged";
+      if (this.diverged) return "diverged";
       position.steps++;
       position.loss += this.batchLoss;
       position.row = first + count;

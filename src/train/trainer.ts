@@ -14,7 +14,7 @@ import { checkLabels, configureModel, takeTensors } from "./configure.js";
 import type { LastGood } from "./divergence.js";
 import { EarlyStopping } from "./early-stopping.js";
 import { cutsFor, evaluate, type LabelRange, monitored } from "./metrics.js";
-import { checkRankable, lowLabel, type Pairs, pairsOf, type RowsToRank } from "./pairs.js";
+import type { Pairs, RowsToRank } from "./pairs.js";
 import { Pass } from "./pass.js";
 import type {
   EndEvent,
@@ -82,7 +82,10 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const threads = validateThreads(options.threads ?? 1, mostThreads());
-  const trainer = new Trainer(await kernelBuild("one"), await kernelsFor(threads, options), options, threads);
+  // No model has this loss by default.
+  const isPairwise = options.model?.loss === "bpr" || options.init?.config.loss === "bpr";
+  const pairwise = isPairwise ? await import("./pairs.js") : undefined;
+  const trainer = new Trainer(await kernelBuild("one"), await kernelsFor(threads, options), options, threads, pairwise);
   await trainer.prepare();
   await trainer.startThreads();
   return trainer;
@@ -112,7 +115,13 @@ export class Trainer implements AsyncIterable<TrainEvent> {
   #iterated = false;
 
   /** @internal Use `createTrainer`. */
-  constructor(one: KernelBuild, kernels: KernelBuild, options: TrainerOptions, threads: number) {
+  constructor(
+    one: KernelBuild,
+    kernels: KernelBuild,
+    options: TrainerOptions,
+    threads: number,
+    pairwise: typeof import("./pairs.js") | undefined,
+  ) {
     this.#one = one;
     const { data, init } = options;
     this.#options = options;
@@ -125,7 +134,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
 
     const longest = Math.max(...sets.map((set) => set.maxSlots));
     const { bpr, seed, shuffle } = this.#train;
-    this.#pairs = config.loss === "bpr" ? pairsOf(data.train, config, bpr, seed, shuffle) : undefined;
+    this.#pairs = config.loss === "bpr" ? pairwise?.pairsOf(data.train, config, bpr, seed, shuffle) : undefined;
     // Pairs are made of the rows as they were read.
     const ownsRows = options.ownsRows === true && !this.#pairs;
     const plan = {
@@ -154,13 +163,13 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     session.initialiseState();
 
     this.#range = { labelMin: data.train.labelMin, labelMax: data.train.labelMax };
-    if (this.#pairs) this.#range.labelMin = lowLabel(data.train);
+    if (this.#pairs) this.#range.labelMin = pairwise!.lowLabel(data.train);
     this.#stopping = new EarlyStopping(this.#train.earlyStop);
     this.#pass = new Pass(session, this.#train, options, this.#range, this.#pairs);
     this.#evaluated = new Map(sets.map((set) => [set, this.#pairs?.evaluated(set, session.kernels) ?? { data: set }]));
     const { middle } = cutsFor(config, this.#range);
     const watched = data.validation ?? (options.evaluateTrain ? data.train : undefined);
-    if (this.#pairs && watched) checkRankable(this.#evaluated.get(watched)!, middle);
+    if (this.#pairs && watched) pairwise!.checkRankable(this.#evaluated.get(watched)!, middle);
     this.#record = {
       version: VERSION,
       seed: this.#train.seed,
@@ -225,7 +234,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       const { epochs, row, steps } = this.#pass.position;
       this.start.resumed = { epochs, row, steps };
       if (this.#kept.event) this.#remember(this.#kept.event, this.#kept.retries);
-      this.#setLearningRate();
+      if (this.#retries > 0) this.#alive().learningRate = this.#train.lr / 2 ** this.#retries;
     } else {
       // What is left when training diverges before the end of the first epoch.
       this.#keep();
@@ -328,40 +337,18 @@ export class Trainer implements AsyncIterable<TrainEvent> {
    * @throws IfmError IFM_DIVERGED when that is not wanted, or not any more
    */
   async #goBack(): Promise<RollbackEvent> {
-    const { explainDivergence } = await import("./divergence.js");
-    const session = this.#alive();
-    const lr = this.#learningRate;
-    const rows = this.#pairs?.data ?? this.#options.data.train;
-    const error = explainDivergence(session, this.#pass, rows, this.#options.data.train.rows, lr);
-    const { epochs, row } = this.#pass.position;
-    if (!this.#lastGood || this.#retries >= this.#lastGood.most) {
-      this.#checkpoints?.giveUp();
-      throw error;
-    }
-    this.#retries++;
-    this.#setLearningRate();
-    this.#lastGood.restore(this.#pass);
-    session.clearDiverged();
-    // FTRL's z stands for a weight at one learning rate: it is made anew from the weights.
-    if (this.#train.optimizer === "ftrl") session.initialiseState();
-    return {
-      event: "rollback",
-      epoch: epochs + 1,
-      batch: Math.ceil(Math.min(row + 1, this.#pass.rows) / this.#pass.batchSize),
-      to: this.#pass.position.epochs,
-      lr: this.#learningRate,
-      retry: this.#retries,
-      retries: this.#lastGood.most,
-      message: error.message,
-    };
-  }
-
-  get #learningRate(): number {
-    return this.#train.lr / 2 ** this.#retries;
-  }
-
-  #setLearningRate(): void {
-    if (this.#retries > 0) this.#alive().learningRate = this.#learningRate;
+    const { goBack } = await import("./divergence.js");
+    const event = goBack({
+      session: this.#alive(),
+      pass: this.#pass,
+      rows: this.#pairs?.data ?? this.#options.data.train,
+      original: this.#options.data.train.rows,
+      train: this.#train,
+      lastGood: this.#lastGood,
+      retries: this.#retries,
+    });
+    this.#retries = event.retry;
+    return event;
   }
 
   /**
@@ -379,6 +366,11 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     session.parameters().set(this.#weights());
     this.dispose();
     return new Model(this.#one, session.config, this.#record, session);
+  }
+
+  /** @internal The epoch whose weights `model()` has. */
+  get keptEvent(): EpochEvent | undefined {
+    return this.#kept.event;
   }
 
   #weights(): Float32Array {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import {
   type Checkpoint,
   createTrainer,
@@ -18,7 +18,11 @@ import { errorOf } from "../support/train.js";
  */
 
 const rows = plantedRows(330, 1);
-const data = { train: await parse(rows), validation: await parse(plantedRows(60, 2)), test: await parse(plantedRows(40, 3)) };
+const data = {
+  train: await parse(rows),
+  validation: await parse(plantedRows(60, 2)),
+  test: await parse(plantedRows(40, 3)),
+};
 const valued = {
   train: await parse(rowsOf(configOf({ model: "ifm", features: 30 }, 3), 330, 3)),
   validation: await parse(rowsOf(configOf({ model: "ifm", features: 30 }, 3), 60, 4)),
@@ -62,14 +66,14 @@ async function whole(of: TrainerOptions) {
 const after = (events: TrainEvent[], epochs: number) =>
   events.filter((event) => event.event === "end" || (event as EpochEvent).epoch > epochs);
 
-async function expectThreeWay(of: TrainerOptions, places = PLACES, threads: TrainerOptions["threads"][] = [1]) {
+async function expectThreeWay(of: TrainerOptions, places = PLACES, threads = [1]) {
   const plain = await finish(await createTrainer(of));
   const { taken, ...full } = await whole(of);
   expect(full.events).toEqual(plain.events);
   assertSameBits("model of a training with checkpoints", full.model, plain.model);
   for (const steps of places) {
     const { bytes, place } = taken.get(`${steps}`)!;
-    const trainer = await createTrainer({ ...of, resume: bytes, threads: threads[steps % threads.length] });
+    const trainer = await createTrainer({ ...of, resume: bytes, threads: threads[steps % threads.length]! });
     expect(trainer.start.resumed).toEqual({ epochs: place.epochs, row: place.row, steps });
     const resumed = await finish(trainer);
     assertSameBits(`model, resumed at ${steps}`, resumed.model, plain.model);
@@ -103,7 +107,10 @@ describe.each(["fm", "afm", "ifm", "inn", "deepifm"])("%s", (model) => {
 describe("everything else that has a state", () => {
   const cases: Record<string, TrainerOptions> = {
     "batch norm": { ...options("fm", {}), model: { ...shape, model: "fm", batchNorm: true } },
-    "values, logistic loss": { ...options("ifm", {}, { data: valued }), model: { ...shape, model: "ifm", loss: "logistic" } },
+    "values, logistic loss": {
+      ...options("ifm", {}, { data: valued }),
+      model: { ...shape, model: "ifm", loss: "logistic" },
+    },
     "sampled pairs": options("ifm", { samplePairs: 0.5, sampleAfter: 6, clipNorm: 0.5 }),
     "bpr, listed": {
       ...options("fm", { bpr: { groupBy: [2] }, batchSize: 40 }),
@@ -154,11 +161,19 @@ describe("when", () => {
   };
 
   test("every so many batches, at their number; and at the end", async () => {
-    expect(await places({ steps: 4 })).toEqual([[0, 280, 4], [1, 210, 8], [2, 140, 12], [3, 0, 15]]);
+    expect(await places({ steps: 4 })).toEqual([
+      [0, 280, 4],
+      [1, 210, 8],
+      [2, 140, 12],
+      [3, 0, 15],
+    ]);
   });
 
   test("every so many epochs; and at the end", async () => {
-    expect(await places({ epochs: 2 })).toEqual([[2, 0, 10], [3, 0, 15]]);
+    expect(await places({ epochs: 2 })).toEqual([
+      [2, 0, 10],
+      [3, 0, 15],
+    ]);
   });
 
   test("every so many seconds, by default 300; and at the end", async () => {
@@ -194,10 +209,15 @@ describe("when", () => {
   test("while rows are evaluated", async () => {
     const taken: Uint8Array[] = [];
     const trainer: Trainer = await createTrainer(
-      options("fm", {}, {
-        checkpoint: {},
-        onProgress: ({ phase, epoch }) => phase === "evaluate" && epoch === 2 && taken.push(trainer.checkpoint().toBytes()),
-      }),
+      options(
+        "fm",
+        {},
+        {
+          checkpoint: {},
+          onProgress: ({ phase, epoch }) =>
+            phase === "evaluate" && epoch === 2 && taken.push(trainer.checkpoint().toBytes()),
+        },
+      ),
     );
     const full = await finish(trainer);
     expect(taken).toHaveLength(2); // validation, test
@@ -225,7 +245,11 @@ describe("when", () => {
       if (steps < 8) throw new Error("the disk is full");
       stored.push(steps);
     };
-    const of = options("fm", {}, { checkpoint: { every: { steps: 2 }, write }, onWarning: (text) => warnings.push(text) });
+    const of = options(
+      "fm",
+      {},
+      { checkpoint: { every: { steps: 2 }, write }, onWarning: (text) => warnings.push(text) },
+    );
     const { model } = await finish(await createTrainer(of));
     expect(warnings).toEqual(["no checkpoint was written: the disk is full; training goes on, and tries again"]);
     expect(stored).toEqual([8, 10, 12, 14, 16, 18, 20]);
@@ -263,8 +287,10 @@ describe("a training that has ended", () => {
 });
 
 describe("a checkpoint of another training is refused, with the difference", () => {
-  const { taken } = await whole(options("ifm"));
-  const resume = taken.get("7")!.bytes;
+  let resume: Uint8Array;
+  beforeAll(async () => {
+    resume = (await whole(options("ifm"))).taken.get("7")!.bytes;
+  });
   const refusal = async (of: TrainerOptions) => {
     const error = await errorOf(createTrainer({ ...of, resume }));
     expect(error.code).toBe("IFM_MODEL");
@@ -287,11 +313,16 @@ describe("a checkpoint of another training is refused, with the difference", () 
   });
 
   test("rows", async () => {
-    const one = await parse(rows.map((row, r) => (r === 200 ? { ...row, label: -row.label } : row)), "one.libfm");
+    const one = await parse(
+      rows.map((row, r) => (r === 200 ? { ...row, label: -row.label } : row)),
+      "one.libfm",
+    );
     expect(await refusal(options("ifm", {}, { data: { ...data, train: one } }))).toMatch(
       /^checkpoint: of other training rows: were 330 rows, 990 slots, hash [0-9a-f]{16}, are 330 rows, 990 slots, hash [0-9a-f]{16} \(one\.libfm\)$/,
     );
-    expect(await refusal(options("ifm", {}, { data: { ...data, validation: data.test } }))).toMatch(/^checkpoint: of other validation rows: were 60 rows, .* are 40 rows/);
+    expect(await refusal(options("ifm", {}, { data: { ...data, validation: data.test } }))).toMatch(
+      /^checkpoint: of other validation rows: were 60 rows, .* are 40 rows/,
+    );
     const { test: _test, ...less } = data;
     expect(await refusal(options("ifm", {}, { data: less }))).toMatch(/^checkpoint: of other test rows: .*, are none$/);
   });
