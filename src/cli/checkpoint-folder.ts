@@ -1,6 +1,5 @@
 import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { removeAbandoned } from "../abandoned.js";
 import { writeFileAtomic } from "../atomic-file.js";
 import { IfmError } from "../errors.js";
 import {
@@ -50,11 +49,11 @@ export class CheckpointFolder {
   }
 
   /**
-   * Makes the folder if it is not there, and removes what writers that are gone have left behind.
+   * Makes the folder if it is not there.
    *
    * @throws IfmError IFM_USAGE
    */
-  async prepare(): Promise<void> {
+  async make(): Promise<void> {
     try {
       await mkdir(this.path, { recursive: true });
     } catch (cause) {
@@ -64,7 +63,6 @@ export class CheckpointFolder {
         cause,
       });
     }
-    await removeAbandoned(this.path);
   }
 
   /** @throws IfmError IFM_USAGE, as `writeFileAtomic`: the checkpoints before are then still there */

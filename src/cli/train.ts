@@ -153,8 +153,10 @@ class TrainCommand {
     }
     refuseOverwrite(this.#output, [this.#files.train, this.#files.validation, this.#files.test]);
     if (!this.#options.plan) {
+      const { checkpoint } = this.#options;
+      // First of all, so that killed trainings never leave more than one behind.
+      for (const place of new Set([dirname(this.#output), checkpoint])) if (place) await removeAbandoned(place);
       await checkWritable(this.#output);
-      await removeAbandoned(dirname(this.#output));
     }
     await this.#prepareCheckpoints();
     if (pretrain !== "1" && pretrain !== "2") return init;
@@ -174,7 +176,7 @@ class TrainCommand {
       });
     }
     if (plan) return;
-    if (checkpoint !== undefined) await new CheckpointFolder(checkpoint).prepare();
+    if (checkpoint !== undefined) await new CheckpointFolder(checkpoint).make();
     if (resume === undefined) return;
     const found = await new CheckpointFolder(resume).newest((error) => {
       warn(this.#io, `${error.message}; the one before it is taken`);
