@@ -75,7 +75,7 @@ export class CheckpointFolder {
   /**
    * The newest checkpoint that is whole, of the training that has written here last.
    *
-   * @param onDamaged told of each that is newer and not whole
+   * @param onDamaged told of each that is newer than it and not whole
    * @returns undefined when there is none
    * @throws IfmError IFM_MODEL when there are some, and none is whole; IFM_USAGE when the folder cannot be read
    */
@@ -90,7 +90,7 @@ export class CheckpointFolder {
       ),
     );
     const last = entries[times.indexOf(Math.max(...times))];
-    let damage: IfmError | undefined;
+    const damaged: IfmError[] = [];
     for (const { name } of newestFirst(entries.filter(({ run }) => run === last?.run))) {
       const path = join(this.path, name);
       let handle: FileHandle | undefined;
@@ -100,19 +100,18 @@ export class CheckpointFolder {
         const file = fileOf(handle, size, path);
         const place = await checkCheckpoint(file);
         const opened = handle;
+        damaged.forEach(onDamaged);
         return { path, file, place, close: () => opened.close() };
       } catch (error) {
         await handle?.close();
-        const why = error instanceof IfmError ? error : unreadable(path, error);
-        damage ??= why;
-        onDamaged(why);
+        damaged.push(error instanceof IfmError ? error : unreadable(path, error));
       }
     }
-    if (damage !== undefined) {
-      throw new IfmError("IFM_MODEL", "no checkpoint is whole", {
+    if (damaged.length > 0) {
+      throw new IfmError("IFM_MODEL", `no checkpoint is whole; of the newest: ${damaged[0].message}`, {
         file: this.path,
         hint: "begin anew, without --resume",
-        cause: damage,
+        cause: damaged[0],
       });
     }
     return undefined;

@@ -1,5 +1,5 @@
 import { IfmError } from "../errors.js";
-import type { Arrays, Kept, Metrics, Position } from "./types.js";
+import type { Arrays, GoodMark, Kept, Metrics, Position } from "./types.js";
 import { HASH_STRIPE, XxHash32 } from "./xxhash.js";
 
 /*
@@ -70,8 +70,8 @@ export interface Header {
   retries: number;
   stopping: { best: number; bestEpoch: number };
   kept: Omit<Kept, "weights">;
-  /** Of the state to go back to, when training is within an epoch. */
-  good?: Position;
+  /** The state to go back to, when it is not this one. */
+  good?: GoodMark & { position: Position };
   /** Names and types of the arrays, in the order of the file. */
   arrays: { name: string; type: "f32" | "f64"; length: number }[];
 }
@@ -279,17 +279,29 @@ function parseHeader(json: Uint8Array, fail: Fail): Header {
     return metrics as unknown as Metrics;
   };
   const eventOf = (value: unknown): Kept["event"] => {
-    const { epoch, loss, train, validation, test, rowsPerSecond, seconds, best } = object(value, "kept.event");
+    if (value === undefined) return undefined;
+    const { epoch, loss, train, validation, test, rowsPerSecond, seconds, best } = object(value, "event");
     return {
       event: "epoch",
-      epoch: count(epoch, "kept.event.epoch"),
-      loss: number(loss, "kept.event.loss"),
-      train: metricsOf(train, "kept.event.train"),
-      ...(validation === undefined ? {} : { validation: metricsOf(validation, "kept.event.validation") }),
-      ...(test === undefined ? {} : { test: metricsOf(test, "kept.event.test") }),
-      rowsPerSecond: number(rowsPerSecond, "kept.event.rowsPerSecond"),
-      seconds: number(seconds, "kept.event.seconds"),
+      epoch: count(epoch, "event.epoch"),
+      loss: number(loss, "event.loss"),
+      train: metricsOf(train, "event.train"),
+      ...(validation === undefined ? {} : { validation: metricsOf(validation, "event.validation") }),
+      ...(test === undefined ? {} : { test: metricsOf(test, "event.test") }),
+      rowsPerSecond: number(rowsPerSecond, "event.rowsPerSecond"),
+      seconds: number(seconds, "event.seconds"),
       best: best === true,
+    };
+  };
+
+  const goodOf = (value: unknown) => {
+    const { position, event, retries, best, bestEpoch } = object(value, "good");
+    return {
+      position: positionOf(position, "good"),
+      event: eventOf(event),
+      retries: count(retries, "good.retries"),
+      best: number(best, "good.best"),
+      bestEpoch: count(bestEpoch, "good.bestEpoch"),
     };
   };
 
@@ -312,10 +324,10 @@ function parseHeader(json: Uint8Array, fail: Fail): Header {
     stopping: { best: number(best, "best"), bestEpoch: count(bestEpoch, "bestEpoch") },
     kept: {
       steps: count(steps, "kept.steps"),
-      event: event === undefined ? undefined : eventOf(event),
+      event: eventOf(event),
       retries: count(keptRetries, "kept.retries"),
     },
-    ...(good === undefined ? {} : { good: positionOf(good, "good") }),
+    ...(good === undefined ? {} : { good: goodOf(good) }),
     arrays: arrays.map((entry) => {
       const { name, type, length } = object(entry, "an array");
       if (type !== "f32" && type !== "f64") throw fail("damaged: an array of another type than f32 and f64");

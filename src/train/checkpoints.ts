@@ -58,8 +58,10 @@ export class Checkpoints {
     const { pass, stopping, kept, lastGood } = this.#changing;
     const position = { ...pass.position };
     const arrays: Arrays = pass.arrays();
-    if (kept.weights && kept.steps !== position.steps) arrays.best = kept.weights;
-    const good = lastGood?.position?.steps === position.steps ? undefined : lastGood?.position;
+    // At the end of the best epoch they are the same.
+    if (kept.weights && !(kept.steps === position.steps && position.row === 0)) arrays.best = kept.weights;
+    const isHere = lastGood?.position?.steps === position.steps;
+    const good = lastGood?.position && !isHere ? { position: lastGood.position, ...lastGood.mark } : undefined;
     if (good) for (const [name, array] of Object.entries(lastGood!.arrays)) arrays[`good.${name}`] = array;
     const { weights: _weights, ...rest } = kept;
     const header = {
@@ -147,7 +149,7 @@ export class Checkpoints {
       live.every((name) => names.includes(name)) &&
       new Set(names).size === names.length &&
       this.#isPlace(position) &&
-      (good === undefined || (this.#isPlace(good) && live.every((name) => names.includes(`good.${name}`)))) &&
+      (good === undefined || (this.#isPlace(good.position) && live.every((name) => names.includes(`good.${name}`)))) &&
       (names.includes("best") || header.kept.steps === position.steps) &&
       (header.kept.event === undefined ? position.epochs === 0 : header.kept.event.epoch <= position.epochs) &&
       header.stopping.bestEpoch <= position.epochs &&
@@ -178,7 +180,11 @@ export class Checkpoints {
       throw checkpointError("damaged: its scores are not those of the rows", file);
     }
     pass.position = { ...position };
-    if (good && lastGood) lastGood.position = { ...good };
+    if (good && lastGood) {
+      const { position: place, ...mark } = good;
+      lastGood.position = place;
+      lastGood.mark = mark;
+    }
     if (!names.includes("best")) kept.weights = pass.arrays().weights!.slice() as Float32Array;
     Object.assign(kept, header.kept);
     stopping.resume(header.stopping.best, header.stopping.bestEpoch);

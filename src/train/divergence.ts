@@ -1,27 +1,39 @@
-import type { TrainConfig } from "../config.js";
+import type { Loss, TrainConfig } from "../config.js";
 import { type Dataset, placeOf } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import type { TensorSpec } from "../model/layout.js";
 import type { Session } from "../wasm/session.js";
+import type { EarlyStopping } from "./early-stopping.js";
+import type { LabelRange } from "./metrics.js";
 import type { Pass } from "./pass.js";
-import type { Arrays, Position, RollbackEvent } from "./types.js";
+import type { Arrays, GoodMark, Kept, Position, RollbackEvent } from "./types.js";
 
 /** How often the learning rate is halved when nothing was said. */
 const DEFAULT_RETRIES = 3;
+/** Mean logistic loss of scores that are wrong by 10, a guess of a half has 0.69. */
+const MOST_LOG_LOSS = 10;
 /** Features that are named. */
 const NAMED = 3;
+/** Values and weights from here on are worth a word. */
+const LARGE = 1e4;
 /** Rows of a table that are looked at together. */
 const ROWS_AT_ONCE = 4096;
 
-/** The state to go back to: that at the end of the last epoch, at the start, or where a checkpoint was resumed. */
+/**
+ * The state to go back to: that at the end of the best sound epoch, or at the start. The last epoch's would not do: its weights
+ * may be finite and ruined already.
+ */
 export class LastGood {
   /** How often it is gone back to. */
   readonly most: number;
   position: Position | undefined;
   readonly arrays: Arrays = {};
+  /** What was best there. */
+  mark: GoodMark = { event: undefined, retries: 0, best: Number.POSITIVE_INFINITY, bestEpoch: 0 };
+  readonly #stopping: EarlyStopping;
 
   /** @throws IfmError IFM_USAGE */
-  constructor(onDivergence: string, most = DEFAULT_RETRIES) {
+  constructor(onDivergence: string, most = DEFAULT_RETRIES, stopping: EarlyStopping) {
     if (onDivergence !== "retry") {
       throw new IfmError("IFM_USAGE", `onDivergence: expected one of stop, retry, got "${onDivergence}"`);
     }
@@ -29,15 +41,27 @@ export class LastGood {
       throw new IfmError("IFM_USAGE", `divergenceRetries: expected a whole number from 1 to 100, got ${most}`);
     }
     this.most = most;
+    this.#stopping = stopping;
   }
 
   /** Keeps where training begins, unless there is something to go back to. */
-  begin(pass: Pass): void {
-    if (!this.position) this.keep(pass);
+  begin(pass: Pass, kept: Kept): void {
+    if (!this.position) this.keep(pass, kept);
   }
 
-  keep(pass: Pass): void {
+  /**
+   * Keeps the end of an epoch that was the best so far, if it was also better than any guess within the range of the labels: RMSE,
+   * of scores that are clipped to that range, does not tell ruined weights from fresh ones.
+   */
+  keepIfSound(pass: Pass, kept: Kept, meanLoss: number, loss: Loss, { labelMin, labelMax }: LabelRange): void {
+    const most = loss === "squared" ? Math.max(1, labelMax - labelMin) ** 2 : MOST_LOG_LOSS;
+    if (meanLoss <= most) this.keep(pass, kept);
+  }
+
+  /** @param kept what the model would be at this moment */
+  keep(pass: Pass, { event, retries }: Kept): void {
     this.position = { ...pass.position };
+    this.mark = { event, retries, best: this.#stopping.best, bestEpoch: this.#stopping.bestEpoch };
     for (const [name, array] of Object.entries(pass.arrays())) this.room(name, array.length).set(array);
   }
 
@@ -52,6 +76,7 @@ export class LastGood {
 
   restore(pass: Pass): void {
     pass.position = { ...this.position! };
+    this.#stopping.resume(this.mark.best, this.mark.bestEpoch);
     for (const [name, array] of Object.entries(this.arrays)) pass.room(name, array.length)!.set(array);
   }
 }
@@ -65,6 +90,7 @@ interface Diverged {
   original: number;
   train: TrainConfig;
   lastGood: LastGood | undefined;
+  kept: Kept;
   retries: number;
 }
 
@@ -73,12 +99,27 @@ interface Diverged {
  *
  * @throws IfmError IFM_DIVERGED when that is not wanted, or not any more
  */
-export function goBack({ session, pass, rows, original, train, lastGood, retries }: Diverged): RollbackEvent {
-  const error = explainDivergence(session, pass, rows, original, train.lr / 2 ** retries);
+export function goBack({
+  session,
+  pass,
+  rows,
+  original,
+  train,
+  lastGood,
+  kept,
+  retries: before,
+}: Diverged): RollbackEvent {
+  const error = explainDivergence(session, pass, rows, original, train.lr / 2 ** before);
   const { epochs, row } = pass.position;
-  if (!lastGood || retries >= lastGood.most) throw error;
-  const lr = train.lr / 2 ** (retries + 1);
+  if (!lastGood || before >= lastGood.most) throw error;
+  const lr = train.lr / 2 ** (before + 1);
   lastGood.restore(pass);
+  const { steps, row: within } = pass.position;
+  if (kept.steps > steps && within === 0) {
+    kept.weights!.set(session.parameters());
+    const { event, retries } = lastGood.mark;
+    Object.assign(kept, { event, retries, steps });
+  }
   pass.batchLoss = 0;
   session.clearDiverged();
   session.learningRate = lr;
@@ -90,7 +131,7 @@ export function goBack({ session, pass, rows, original, train, lastGood, retries
     batch: Math.ceil(Math.min(row + 1, pass.rows) / pass.batchSize),
     to: pass.position.epochs,
     lr,
-    retry: retries + 1,
+    retry: before + 1,
     retries: lastGood.most,
     message: error.message,
   };
@@ -122,7 +163,7 @@ function explainDivergence(session: Session, pass: Pass, rows: Dataset, original
   if (!isOver && !Number.isFinite(pass.batchLoss)) {
     const scores = session.batchScores(count);
     const bad = order.filter((_, b) => !Number.isFinite(scores[b]));
-    row = bad[0];
+    row = rowWithLargestValue(session, bad);
     const of =
       row === undefined
         ? ""
@@ -130,13 +171,16 @@ function explainDivergence(session: Session, pass: Pass, rows: Dataset, original
     what = `the loss became ${pass.batchLoss} ${where} (lr ${lr})${of}`;
   } else if (broken.length > 0) {
     const table = broken.find(({ features }) => features.length > 0);
-    row = order.find((r) => slotsOf(session, r).some(({ feature }) => table?.features.includes(feature)));
-    what = `the weights stopped being finite ${where} (lr ${lr}): ${broken.map(describe).join("; ")}`;
+    const has = (r: number) => slotsOf(session, r).some(({ feature }) => table?.features.includes(feature));
+    row = rowWithLargestValue(session, order.filter(has));
+    const largest = row === undefined ? "" : largestOf(session, row);
+    what = `the weights stopped being finite ${where} (lr ${lr}): ${broken.map(describe).join("; ")}${largest}`;
   } else if (isOver) {
     what = `a metric stopped being finite ${where} (lr ${lr}): weights are finite, scores are not`;
   } else {
-    row = order.reduce((most, r) => (largestValue(session, r) > largestValue(session, most) ? r : most), order[0]!);
-    what = `a gradient became too large for a 32-bit float ${where} (lr ${lr})${largestOf(session, row)}`;
+    row = rowWithLargestValue(session, order);
+    const largest = row === undefined ? "" : largestOf(session, row);
+    what = `a gradient became too large for a 32-bit float ${where} (lr ${lr})${largest}`;
   }
   return new IfmError("IFM_DIVERGED", `training diverged: ${what}`, {
     ...(row === undefined || row >= original ? {} : placeOf(rows, row)),
@@ -185,14 +229,21 @@ function slotsOf(session: Session, row: number): Slot[] {
   }).filter(({ feature }) => feature < unknown);
 }
 
-function largestValue(session: Session, row: number): number {
-  return slotsOf(session, row).reduce((most, { value }) => Math.max(most, Math.abs(value)), 0);
+/** The most suspicious of some rows; of equals the first. */
+function rowWithLargestValue(session: Session, rows: number[]): number | undefined {
+  let found = rows[0];
+  let most = 0;
+  for (const row of rows) {
+    const largest = slotsOf(session, row).reduce((high, { value }) => Math.max(high, Math.abs(value)), 0);
+    if (largest > most) [found, most] = [row, largest];
+  }
+  return found;
 }
 
-/** What is largest in a row: a value, or a weight of one of its features. */
+/** What is largest in a row, if anything is large: a value, or a weight of one of its features. */
 function largestOf(session: Session, row: number): string {
   let text = "";
-  let most = 0;
+  let most = LARGE;
   for (const { feature, value } of slotsOf(session, row)) {
     if (Math.abs(value) > most) {
       most = Math.abs(value);
@@ -200,11 +251,11 @@ function largestOf(session: Session, row: number): string {
     }
     for (const spec of session.layout.tensors.filter(({ byFeature }) => byFeature)) {
       const weight = session.read(spec, feature, 1).reduce((high, w) => Math.max(high, Math.abs(w)), 0);
-      if (weight > most) {
+      if (weight > most && Number.isFinite(weight)) {
         most = weight;
         text = `${spec.name} of feature ${feature} has reached ${weight.toPrecision(3)}`;
       }
     }
   }
-  return text === "" ? "" : `; largest in this row: ${text}`;
+  return text === "" ? "" : `; in this row ${text}`;
 }

@@ -17,7 +17,7 @@ export interface PassOptions {
 }
 
 /** What a pass has come to; `diverged`: its last batch had a loss, a gradient or a weight that is not finite. */
-export type PassResult = { loss: number; seconds: number; metrics: Metrics } | "aborted" | "diverged";
+export type PassResult = { loss: number; meanLoss: number; seconds: number; metrics: Metrics } | "aborted" | "diverged";
 
 /** A pair whose first score is the larger counts 2, one of equal scores 1. */
 function twicePairsInOrder(scores: Float32Array): number {
@@ -166,8 +166,10 @@ export class Pass {
       paused += performance.now() - pause;
     }
     this.#sums ??= session.sums().slice();
+    const meanLoss = (unit * position.loss) / rows;
     return {
-      loss: reduction === "mean" ? (unit * position.loss) / rows : position.loss,
+      loss: reduction === "mean" ? meanLoss : position.loss,
+      meanLoss,
       seconds: position.seconds,
       metrics: {
         ...metricsFrom(session.takeSums(), rows, this.#roc?.area()),

@@ -111,7 +111,8 @@ export class Trainer implements AsyncIterable<TrainEvent> {
   #checkpoints: Checkpoints | undefined;
   /** What is measured to measure a data set. */
   readonly #evaluated: Map<Dataset, RowsToRank>;
-  #record: TrainingRecord;
+  /** What the record of a model says of every epoch. */
+  readonly #facts: TrainingRecord;
   #iterated = false;
 
   /** @internal Use `createTrainer`. */
@@ -170,14 +171,12 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const { middle } = cutsFor(config, this.#range);
     const watched = data.validation ?? (options.evaluateTrain ? data.train : undefined);
     if (this.#pairs && watched) pairwise!.checkRankable(this.#evaluated.get(watched)!, middle);
-    this.#record = {
+    this.#facts = {
       version: VERSION,
       seed: this.#train.seed,
       ...this.#range,
       rows: data.train.rows,
       ...(initReport ? { init: initReport } : {}),
-      bestEpoch: 0,
-      train: this.#train,
     };
     const ofSets = <T>(count: (set: Dataset) => T) => ({
       ...(data.validation ? { validation: count(data.validation) } : {}),
@@ -217,7 +216,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const { checkpoint, resume, onDivergence = "stop", onWarning } = this.#options;
     if (onDivergence !== "stop") {
       const { LastGood } = await import("./divergence.js");
-      this.#lastGood = new LastGood(onDivergence, this.#options.divergenceRetries);
+      this.#lastGood = new LastGood(onDivergence, this.#options.divergenceRetries, this.#stopping);
     }
     if (checkpoint || resume) {
       const { Checkpoints } = await import("./checkpoints.js");
@@ -233,13 +232,12 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       this.#retries = await this.#checkpoints!.load(resume);
       const { epochs, row, steps } = this.#pass.position;
       this.start.resumed = { epochs, row, steps };
-      if (this.#kept.event) this.#remember(this.#kept.event, this.#kept.retries);
       if (this.#retries > 0) this.#alive().learningRate = this.#train.lr / 2 ** this.#retries;
     } else {
       // What is left when training diverges before the end of the first epoch.
       this.#keep();
     }
-    this.#lastGood?.begin(this.#pass);
+    this.#lastGood?.begin(this.#pass, this.#kept);
   }
 
   /**
@@ -312,17 +310,17 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       // Without validation rows, or with early stopping off, the last epoch is what is kept.
       if (improved || !validation || earlyStop === 0) {
         this.#keep();
-        this.#remember(event, this.#retries);
+        Object.assign(this.#kept, { event, retries: this.#retries });
       }
       pass.endEpoch();
-      this.#lastGood?.keep(pass);
+      if (improved) this.#lastGood?.keepIfSound(pass, this.#kept, result.meanLoss, session.config.loss, this.#range);
       yield event;
       reason = this.#reasonToEnd();
       if (reason === undefined) await write();
     }
     await this.#checkpoints?.write(this.#retries);
     const { epochs } = pass.position;
-    yield { event: "end", bestEpoch: this.#record.bestEpoch ?? 0, epochs, reason, seconds };
+    yield { event: "end", bestEpoch: this.#kept.event?.epoch ?? 0, epochs, reason, seconds };
   }
 
   #reasonToEnd(): EndEvent["reason"] | undefined {
@@ -345,6 +343,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
       original: this.#options.data.train.rows,
       train: this.#train,
       lastGood: this.#lastGood,
+      kept: this.#kept,
       retries: this.#retries,
     });
     this.#retries = event.retry;
@@ -375,7 +374,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
 
   #weights(): Float32Array {
     const session = this.#alive();
-    const asTheyAre = this.#record.bestEpoch === 0 && session.isFinite();
+    const asTheyAre = !this.#kept.event && session.isFinite();
     return this.#kept.weights && !asTheyAre ? this.#kept.weights : session.parameters();
   }
 
@@ -402,12 +401,13 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     this.#kept.steps = this.#pass.position.steps;
   }
 
-  /** The weights that are kept are those of this epoch. */
-  #remember(event: EpochEvent, retries: number): void {
-    const { epoch, train, validation, test } = event;
-    Object.assign(this.#kept, { event, retries });
+  get #record(): TrainingRecord {
+    const { event, retries } = this.#kept;
+    const record = { ...this.#facts, bestEpoch: event?.epoch ?? 0, train: this.#train };
+    if (!event) return record;
+    const { train, validation, test } = event;
     const metrics = { train, ...(validation ? { validation } : {}), ...(test ? { test } : {}) };
-    this.#record = { ...this.#record, bestEpoch: epoch, ...(retries > 0 ? { retries } : {}), metrics };
+    return { ...record, ...(retries > 0 ? { retries } : {}), metrics };
   }
 
   async #evaluate(set: Dataset, epoch: number, samplePairs: number): Promise<Metrics> {

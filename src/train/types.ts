@@ -142,3 +142,9 @@ export interface Kept {
   event: EpochEvent | undefined;
   retries: number;
 }
+
+/** What was best at a state to go back to. */
+export interface GoodMark extends Pick<Kept, "event" | "retries"> {
+  best: number;
+  bestEpoch: number;
+}
