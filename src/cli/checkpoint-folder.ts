@@ -67,8 +67,14 @@ export class CheckpointFolder {
 
   /** @throws IfmError IFM_USAGE, as `writeFileAtomic`: the checkpoints before are then still there */
   async write(checkpoint: Checkpoint): Promise<void> {
+    // Before and after: trainings that are killed between writing and removing leave one too many, not one more each time.
+    await this.#removeOld(checkpoint);
     await writeFileAtomic(join(this.path, nameOf(checkpoint)), checkpoint.parts());
-    const own = (await this.#entries()).filter(({ run }) => run === checkpoint.run.slice(0, 8));
+    await this.#removeOld(checkpoint);
+  }
+
+  async #removeOld({ run }: CheckpointPlace): Promise<void> {
+    const own = (await this.#entries()).filter((entry) => entry.run === run.slice(0, 8));
     for (const { name } of newestFirst(own).slice(KEPT)) await rm(join(this.path, name), { force: true });
   }
 
