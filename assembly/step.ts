@@ -284,7 +284,7 @@ function updateRecords(d: Desc, from: u32, to: u32, g: usize): void {
   for (let t = from; t < to; t++) {
     const record = recordGradient(g, d, t);
     updateRecord(d, record, g, d.l2Embedding, d.l2Linear, d.updateScale);
-    // Now it is in cache: all of a weight's way is looked at for TIMETIME of a batch.
+    // While it is in cache: FM on Frappe, K = 8 and 64, takes no longer than without.
     if (!stepIsFinite(record, g, d.rowFloats, d.updateScale)) d.diverged = 1;
   }
 }

@@ -17,7 +17,7 @@ const manifest = JSON.parse(read("package.json").toString());
 
 /** kB are 1000 bytes here. */
 const MAX_CORE_GZIP_BYTES = 40_000;
-const MAX_UNPACKED_BYTES = 1_100_000;
+const MAX_UNPACKED_BYTES = 1_200_000;
 
 interface Packed {
   unpackedSize: number;

@@ -5,6 +5,10 @@ import { type CheckpointFile, checkpointError, type RunIdentity } from "./checkp
 import type { FitData } from "./types.js";
 import { XxHash32 } from "./xxhash.js";
 
+/** Differences that are named, and how much of a name and of a value. */
+const NAMED = 5;
+const NAME_LENGTH = 40;
+const VALUE_LENGTH = 80;
 /** Words that are hashed at once. */
 const BLOCK_WORDS = 2 ** 16;
 
@@ -57,15 +61,23 @@ export function checkIdentity(
 ): void {
   const hint = "resume with the data and options that it was begun with, or begin anew without a checkpoint";
   if (there.version !== here.version) {
-    throw checkpointError(`written by ifm-wasm ${there.version}, this is ${here.version}`, file, "use that version");
+    throw checkpointError(
+      `written by version ${shown(there.version)}, this is ${shown(here.version)}`,
+      file,
+      "use that one",
+    );
   }
   const differences = differencesOf(there.options, JSON.parse(JSON.stringify(here.options)));
-  if (differences.length > 0) throw checkpointError(`of another training: ${differences.join("; ")}`, file, hint);
+  if (differences.length > 0) {
+    const more = differences.length > NAMED ? `; and ${differences.length - NAMED} more` : "";
+    throw checkpointError(`of another training: ${differences.slice(0, NAMED).join("; ")}${more}`, file, hint);
+  }
   const names = { train: "training", validation: "validation", test: "test" };
   for (const [key, name] of Object.entries(names)) {
     const [was, is] = [there, here].map(({ data }) => (Object.hasOwn(data, key) ? data[key] : undefined));
     if (JSON.stringify(was) === JSON.stringify(is)) continue;
-    const describe = (set: typeof was) => (set ? `${set.rows} rows, ${set.slots} slots, hash ${set.hash}` : "none");
+    const describe = (set: typeof was) =>
+      set ? `${shown(set.rows)} rows, ${shown(set.slots)} slots, hash ${shown(set.hash)}` : "none";
     const set = data[key as keyof FitData];
     const place = set === undefined ? "" : ` (${set.name})`;
     throw checkpointError(`of other ${name} rows: were ${describe(was)}, are ${describe(is)}${place}`, file, hint);
@@ -80,9 +92,14 @@ function differencesOf(there: Record<string, unknown>, here: Record<string, unkn
   return [...new Set([...Object.keys(there), ...Object.keys(here)])].flatMap((key) => {
     const [was, is] = [there, here].map((options) => (Object.hasOwn(options, key) ? options[key] : undefined));
     if (isObject(was) && isObject(is)) return differencesOf(was, is, `${at}${key}.`);
-    const [a, b] = [was, is].map((value) => (value === undefined ? "none" : JSON.stringify(value)));
-    return a === b ? [] : [`${at}${key} was ${a}, is ${b}`];
+    if (JSON.stringify(was) === JSON.stringify(is)) return [];
+    return [`${at}${key.slice(0, NAME_LENGTH).replace(/[^\w.]/g, "?")} was ${shown(was)}, is ${shown(is)}`];
   });
+}
+
+/** A value for a message. Where it comes from a file it may be anything. */
+function shown(value: unknown): string {
+  return value === undefined ? "none" : JSON.stringify(value).slice(0, VALUE_LENGTH);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

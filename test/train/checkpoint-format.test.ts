@@ -236,6 +236,20 @@ describe("what is refused", () => {
     expect("polluted" in {}).toBe(false);
   });
 
+  test("a message has little of what a file says", async () => {
+    const odd = `\u001b[2J${"x".repeat(100_000)}`;
+    for (const path of [
+      "identity.version",
+      "identity.options.lr",
+      `identity.options.${odd}`,
+      "identity.data.train.hash",
+    ]) {
+      const message = await refusal(withHeader((json) => set(json, path, odd)));
+      expect(message.length).toBeLessThan(400);
+      expect(message).not.toContain("\u001b");
+    }
+  });
+
   test("a header that says it is larger than it may be reserves nothing", async () => {
     const front = Uint8Array.from(bytes.subarray(0, 32));
     const view = new DataView(front.buffer);

@@ -318,7 +318,7 @@ describe("a checkpoint of another training is refused, with the difference", () 
       "one.libfm",
     );
     expect(await refusal(options("ifm", {}, { data: { ...data, train: one } }))).toMatch(
-      /^checkpoint: of other training rows: were 330 rows, 990 slots, hash [0-9a-f]{16}, are 330 rows, 990 slots, hash [0-9a-f]{16} \(one\.libfm\)$/,
+      /^checkpoint: of other training rows: were 330 rows, 990 slots, hash "[0-9a-f]{16}", are 330 rows, 990 slots, hash "[0-9a-f]{16}" \(one\.libfm\)$/,
     );
     expect(await refusal(options("ifm", {}, { data: { ...data, validation: data.test } }))).toMatch(
       /^checkpoint: of other validation rows: were 60 rows, .* are 40 rows/,
