@@ -167,6 +167,8 @@ export class Desc {
   sInput: u32; //          input of the network: f32[fieldRows, Kp] (INN), or sSlots (DeepIFM)
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
   sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
+
+  diverged: u32; //        1 after a step with a weight or a squared gradient that is not finite; stays until it is cleared
 }
 
 /** Bytes of the dropout mask of one pair. */

@@ -17,6 +17,7 @@ export { type LibfmSource, readLibfm } from "./data/read.js";
 export { type ErrorCode, IfmError } from "./errors.js";
 export { type LoadOptions, Model, type ModelSource, type PredictOptions } from "./model/model.js";
 export type { TrainingRecord } from "./model/record.js";
+export type { Checkpoint, CheckpointFile, CheckpointOptions, CheckpointSource } from "./train/checkpoint-format.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";
 export type {
@@ -26,6 +27,7 @@ export type {
   InitReport,
   Metrics,
   Progress,
+  RollbackEvent,
   StartEvent,
   TrainEvent,
 } from "./train/types.js";

@@ -63,6 +63,8 @@ describe("the files of the package", () => {
     "README.md",
     "THIRD-PARTY-NOTICES.md",
     "bin/ifm-wasm.js",
+    "dist/checkpoint.d.ts",
+    "dist/checkpoint.js",
     "dist/cli.js",
     "dist/metrics.d.ts",
     "dist/metrics.js",
@@ -99,8 +101,8 @@ describe("the files of the package", () => {
 });
 
 /**
- * What an application's bundler makes of the core, minified: all that src/api.ts exports, for a browser. What is imported
- * when it is needed, such as decompression, is not part of it; Node's files come on top there.
+ * What an application's bundler makes of the core, minified: all that src/api.ts exports, for a browser, without what is
+ * imported when it is needed, such as decompression, checkpoints and a report on divergence. Node's files come on top there.
  */
 async function bundle(): Promise<string> {
   const entry = "\0core";
@@ -128,8 +130,15 @@ async function bundle(): Promise<string> {
   });
   try {
     const { output } = await build.generate({ format: "esm", minify: true });
-    const chunks = output.filter((file) => file.type === "chunk");
-    return chunks.map(({ isDynamicEntry, code }) => (isDynamicEntry ? "" : code)).join("");
+    const chunks = new Map(output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file]] : [])));
+    const loaded = new Set<string>();
+    const load = (name: string) => {
+      if (loaded.has(name)) return;
+      loaded.add(name);
+      for (const other of chunks.get(name)!.imports) if (chunks.has(other)) load(other);
+    };
+    for (const { fileName, isEntry } of chunks.values()) if (isEntry) load(fileName);
+    return [...loaded].map((name) => chunks.get(name)!.code).join("");
   } finally {
     await build.close();
   }
@@ -244,6 +253,7 @@ describe("package.json", () => {
     expect(resolve("ifm-wasm/predict")).toBe(join(ROOT, "dist/predict.js"));
     expect(resolve("ifm-wasm/inline")).toBe(join(ROOT, "dist/inline.js"));
     expect(resolve("ifm-wasm/wasm/ifm-threads.wasm")).toBe(join(ROOT, "wasm/ifm-threads.wasm"));
+    expect(resolve("ifm-wasm/checkpoint")).toBe(join(ROOT, "dist/checkpoint.js"));
     expect(resolve("ifm-wasm/wasm")).toBe(join(ROOT, "wasm/ifm.wasm"));
     expect(resolve("ifm-wasm/package.json")).toBe(join(ROOT, "package.json"));
   });

@@ -21,7 +21,7 @@ export { matmul, matmulTransposedA } from "./dense";
 export { dropout, dropoutMask } from "./dropout";
 export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
-export { squaredNorm } from "./optimizer";
+export { squaredNorm, stepIsFinite } from "./optimizer";
 export { pairwiseBackward } from "./pairwise";
 
 /** End of the module's own constants. */

@@ -115,6 +115,7 @@ export const FIELDS = [
   ["sInput", "u32"],
   ["sInputGrad", "u32"],
   ["sHiddenT", "u32"],
+  ["diverged", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
 export const ABI_VERSION = 3;
