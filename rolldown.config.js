@@ -1,6 +1,15 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { defineConfig } from "rolldown";
 
 // Everything is bundled, so that users install no dependency.
+
+/** Runtimes without files, but for `inline`: that is any runtime. */
+const WEB = ["browser", "workerd", "edge-light", "inline"];
+
+/** What the two processes of `ifm-wasm serve` use, and no application that has the library. */
+const SERVING = /src[\\/](cli[\\/])?serve[\\/]/;
 
 const output = {
   dir: "dist",
@@ -10,8 +19,30 @@ const output = {
   comments: { legal: true, annotation: true, jsdoc: false },
 };
 
-/** What the two processes of `ifm-wasm serve` use, and no application that has the library. */
-const SERVING = /src[\\/](cli[\\/])?serve[\\/]/;
+/** `x.wasm?inline`: the file, gzipped, in base64. The header of gzip data names the system; that is left out. */
+const inlineKernels = {
+  name: "inline-kernels",
+  load(id) {
+    if (!id.endsWith(".wasm?inline")) return null;
+    const zipped = gzipSync(readFileSync(id.slice(0, -"?inline".length)), { level: 9 });
+    zipped[9] = 255;
+    return `export default ${JSON.stringify(zipped.toString("base64"))};`;
+  },
+};
+
+/** An entry in one file, with a `#runtime` of its own. */
+function entry(name, source, runtime, platform = "neutral") {
+  return {
+    input: { [name]: source },
+    platform,
+    resolve: { alias: { "#runtime": fileURLToPath(new URL(`src/runtime-${runtime}.ts`, import.meta.url)) } },
+    plugins: [inlineKernels],
+    // `wasm/` lies beside `src/` and, in the package, beside `dist/`.
+    external: [/^node:/, /\.wasm(\?module)?$/],
+    makeAbsoluteExternalsRelative: false,
+    output: { ...output, codeSplitting: false },
+  };
+}
 
 export default defineConfig([
   {
@@ -36,4 +67,11 @@ export default defineConfig([
   },
   // No model, no kernels: it is used beside whichever entry gave the model.
   { input: { serve: "src/serve.ts" }, platform: "neutral", output: { ...output, codeSplitting: false } },
+  ...WEB.map((runtime) => entry(runtime, "src/web.ts", runtime)),
+  // The same without the trainer; `predict` is Node's.
+  entry("predict", "src/predict.ts", "node", "node"),
+  entry("predict-browser", "src/predict.ts", "browser-predict"),
+  entry("predict-workerd", "src/predict.ts", "workerd"),
+  entry("predict-edge-light", "src/predict.ts", "edge-light"),
+  entry("predict-inline", "src/predict.ts", "inline"),
 ]);
