@@ -1,4 +1,4 @@
-import { type Path, shortened, wrong } from "./problem.js";
+import { type Path, shortened, wrong, wrongText } from "./problem.js";
 
 /*
  * What reads the parts of a request. Each returns what it was given, with a type, or throws the Problem that says where
@@ -14,7 +14,7 @@ export function object<const Key extends string>(
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(path, "an object", value);
   for (const key of Object.keys(value)) {
     if (!(keys as readonly string[]).includes(key)) {
-      throw wrong(path, `an object of ${keys.join(", ")}`, `the member ${shortened(key)}`);
+      throw wrongText(path, `an object of ${keys.join(", ")}`, `the member ${shortened(key)}`);
     }
   }
   return value as { readonly [K in Key]?: unknown };

@@ -75,7 +75,11 @@ const MOST_FOUND = 40;
 
 /** A part of the request is not what it should be. */
 export function wrong(path: Path, expected: string, found: unknown): Problem {
-  const text = foundText(found);
+  return wrongText(path, expected, foundText(found));
+}
+
+/** The same, with what was found in words. */
+export function wrongText(path: Path, expected: string, text: string): Problem {
   const at = path.reduce<string>((all, part) => all + (typeof part === "number" ? `[${part}]` : `.${part}`), "");
   const where = at === "" ? "the request" : at.slice(1);
   return new Problem("IFM_REQUEST", `${where}: expected ${expected}, found ${text}`, {
