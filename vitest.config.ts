@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/slow/**", "test/runtimes/**", ...OF_THE_BUILD],
+          exclude: ["test/slow/**", "test/runtimes/**", "test/bundlers/**", "test/fuzz/**", ...OF_THE_BUILD],
           testTimeout: 30_000,
         },
       },
@@ -22,10 +22,20 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/slow/**/*.test.ts", "test/runtimes/**/*.test.ts", ...OF_THE_BUILD],
+          include: ["test/{slow,bundlers,fuzz}/**/*.test.ts", ...OF_THE_BUILD],
           exclude: ["**/node_modules/**"],
           testTimeout: 300_000,
           hookTimeout: 600_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "runtimes",
+          include: ["test/runtimes/**/*.test.ts"],
+          exclude: ["**/node_modules/**"],
+          globalSetup: "test/runtimes/support/global-setup.ts",
+          testTimeout: 300_000,
         },
       },
     ],
