@@ -2,7 +2,7 @@ import { kernelBuild } from "#runtime";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 
-/** Exports of assembly/index.ts. Addresses and sizes are u32; negative numbers never come back. */
+/** Exports of assembly/index.ts, serve.ts and predict.ts; no module has all. Addresses and sizes are u32; negative numbers never come back. */
 export interface Kernels {
   abiVersion(): number;
   descBytes(): number;
@@ -23,6 +23,12 @@ export interface Kernels {
   predictBegin(desc: number): void;
   work(desc: number, scratch: number): void;
   runJob(desc: number, job: number, scratch: number): void;
+  rank(desc: number, request: number, scratch: number): void;
+  topKeep(heap: number, size: number, most: number, scores: number, count: number, first: number): number;
+  topSort(heap: number, size: number): void;
+  explainRow(desc: number, request: number, scratch: number): number;
+  explainPairs(desc: number, request: number, s: number): void;
+  decodeRecord(desc: number, id: number, scratch: number, w: number): void;
   metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
 }
 
@@ -49,8 +55,16 @@ export interface ComputeOptions {
   onWarning?: (text: string) => void;
 }
 
-/** The kernels that suit the options and the runtime. */
-export async function kernelsFor(threads: number, { fast, onWarning }: ComputeOptions): Promise<KernelBuild> {
+/**
+ * The kernels that suit the options and the runtime.
+ *
+ * @param alone those for one thread
+ */
+export async function kernelsFor(
+  alone: "one" | "predict",
+  threads: number,
+  { fast, onWarning }: ComputeOptions,
+): Promise<KernelBuild> {
   if (fast) {
     try {
       return await kernelBuild("fast");
@@ -59,7 +73,7 @@ export async function kernelsFor(threads: number, { fast, onWarning }: ComputeOp
       onWarning?.("fast changes nothing: this runtime has no relaxed SIMD");
     }
   }
-  return kernelBuild(threads > 1 ? "threads" : "one");
+  return kernelBuild(threads > 1 ? "threads" : alone);
 }
 
 /** What the debug build calls; the shipped one has no assertions. */
