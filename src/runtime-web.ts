@@ -29,7 +29,7 @@ export function kernelBuilds(
       // What could not be fetched is tried again.
       module.catch(() => compiled.delete(name));
     }
-    return { module: await module, shared: name !== "one" };
+    return { module: await module, shared: name === "threads" || name === "fast" };
   };
 }
 

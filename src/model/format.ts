@@ -3,7 +3,9 @@ import { IfmError } from "../errors.js";
 import { layoutOf } from "./layout.js";
 import type { TrainingRecord } from "./record.js";
 import {
+  type Dtype,
   decodeSafetensors,
+  dtypeOf,
   encodeSafetensors,
   safetensorsParts,
   type Tensor,
@@ -58,7 +60,7 @@ function metadataOf(config: ModelConfig, record: TrainingRecord): Record<string,
 export function decodeModel(
   bytes: Uint8Array,
   file?: string,
-): { config: ModelConfig; record: TrainingRecord; tensors: Map<string, Tensor> } {
+): { config: ModelConfig; record: TrainingRecord; tensors: Map<string, Tensor>; dtype: Dtype } {
   const place = file === undefined ? {} : { file };
   const fail = (message: string, hint?: string) =>
     new IfmError("IFM_MODEL", message, { ...place, ...(hint ? { hint } : {}) });
@@ -92,14 +94,17 @@ export function decodeModel(
   given.batchNorm ??= given.model === "fm" && tensors.has("batch_norm.gamma");
   const config = validateModelConfig(given, (message) => fail(`config: ${message}`));
 
-  for (const { name, shape } of layoutOf(config).tensors) {
+  const table = tensors.get("feature_embeddings");
+  const dtype = table ? dtypeOf(table.data) : "F32";
+  for (const { name, shape, dtype: own } of layoutOf(config, dtype).tensors) {
     const found = tensors.get(name);
     if (!found) throw fail(`tensor ${name}: missing; ${config.model} needs it with shape [${shape}]`);
+    if (dtypeOf(found.data) !== own) throw fail(`tensor ${name}: expected dtype ${own}, found ${dtypeOf(found.data)}`);
     if (found.shape.length !== shape.length || found.shape.some((size, axis) => size !== shape[axis])) {
       throw fail(`tensor ${name}: expected shape [${shape}] from the config, found [${found.shape}]`);
     }
   }
-  return { config, record, tensors };
+  return { config, record, tensors, dtype };
 }
 
 /** The numbers of a record are used in arithmetic, so they must be numbers. */

@@ -9,12 +9,15 @@ import type { Metrics } from "../train/types.js";
 import { formatBytes } from "../wasm/arena.js";
 import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
 import { planMemory } from "../wasm/plan.js";
+import { EXPLAINED_SLOTS } from "../wasm/serving.js";
 import { Session } from "../wasm/session.js";
+import type { Explanation } from "./explanation.js";
 import { decodeModel, encodeModel, modelParts } from "./format.js";
-import { layoutOf, type TensorSpec } from "./layout.js";
-import { checkRequest, joinRows, type Ranking, type RankOptions, topOf } from "./rank.js";
+import type { TensorSpec } from "./layout.js";
+import { checkRequest, joinRow, type Ranking, type RankOptions } from "./rank.js";
 import type { TrainingRecord } from "./record.js";
-import type { CandidateTable, FeatureRow, FeatureSlots, SlotTable } from "./slots.js";
+import { DTYPE_BYTES, type Dtype } from "./safetensors.js";
+import { type CandidateTable, datasetOf, type FeatureRow, type FeatureSlots, tableOfRows } from "./slots.js";
 
 /** Room for rows of this many slots, until a longer one comes. */
 const FM_SLOTS = 4096;
@@ -81,6 +84,7 @@ export class Model {
     record: TrainingRecord,
     weights: Session | ((session: Session) => void),
     threads = 1,
+    dtype: Dtype = "F32",
   ) {
     this.config = config;
     this.record = record;
@@ -91,7 +95,7 @@ export class Model {
       this.#session = weights;
       return;
     }
-    this.#session = new Session(kernels, config, this.#slots, undefined, threads);
+    this.#session = new Session(kernels, config, this.#slots, undefined, threads, dtype);
     weights(this.#session);
   }
 
@@ -104,10 +108,10 @@ export class Model {
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
     const [bytes, file] = await readModel(source);
-    const { config, record, tensors } = decodeModel(bytes, file);
+    const { config, record, tensors, dtype } = decodeModel(bytes, file);
     const threads = validateThreads(options.threads ?? 1, mostThreads());
     const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
-    const need = planMemory(config, FM_SLOTS, undefined, threads).arena.bytes;
+    const need = planMemory(config, FM_SLOTS, undefined, threads, dtype).arena.bytes;
     if (need > most) {
       const message = `expected a model of at most ${formatBytes(most)} of memory, found one of ${formatBytes(need)}`;
       throw new IfmError("IFM_MEMORY", `${message} in a file of ${formatBytes(bytes.length)}`, {
@@ -115,11 +119,11 @@ export class Model {
         hint: "if it is meant to be so large, load it with a larger maxMemory",
       });
     }
-    const kernels = await kernelsFor(threads, options);
+    const kernels = await kernelsFor("predict", threads, options);
     const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
     };
-    const model = new Model(kernels, config, record, fill, threads);
+    const model = new Model(kernels, config, record, fill, threads, dtype);
     await model.#alive().startThreads((reason) => options.onWarning?.(`a thread is not there: ${reason}`));
     return model;
   }
@@ -132,6 +136,7 @@ export class Model {
       name: spec.name,
       shape: spec.shape,
       length: spec.rows * spec.cols,
+      dtype: spec.dtype,
       *parts() {
         for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
       },
@@ -150,18 +155,18 @@ export class Model {
   }
 
   /** Names, shapes and sizes of the tensors, in the order of the file. */
-  get tensors(): { name: string; shape: number[]; parameters: number; bytes: number }[] {
-    return layoutOf(this.config).tensors.map(({ name, shape, rows, cols }) => {
-      return { name, shape, parameters: rows * cols, bytes: 4 * rows * cols };
+  get tensors(): { name: string; shape: number[]; dtype: Dtype; parameters: number; bytes: number }[] {
+    return this.#alive().layout.tensors.map(({ name, shape, dtype, rows, cols }) => {
+      return { name, shape, dtype, parameters: rows * cols, bytes: DTYPE_BYTES[dtype] * rows * cols };
     });
   }
 
-  /** A tensor's numbers, row by row. */
+  /** A tensor's numbers, row by row; of a small table as the 32-bit floats that it stands for. */
   tensor(name: string): Float32Array {
     const session = this.#alive();
     const spec = session.layout.tensors.find((candidate: TensorSpec) => candidate.name === name);
     if (!spec) throw new IfmError("IFM_USAGE", `tensor: ${this.config.model} has none called "${name}"`);
-    return session.read(spec);
+    return session.readFloats(spec);
   }
 
   /**
@@ -172,7 +177,7 @@ export class Model {
    */
   predict(data: Dataset, { link = "identity", clip = false, samplePairs = 1 }: PredictOptions = {}): Float32Array {
     const out = new Float32Array(data.rows);
-    const session = this.#sessionFor(data);
+    const session = this.#sessionFor(data.maxSlots);
     this.#checkSampling(samplePairs);
     for (const { first, scores } of session.scoreBlocks(data, samplePairs)) out.set(scores, first);
     return this.#finish(out, link, clip);
@@ -203,30 +208,48 @@ export class Model {
   rank(
     context: FeatureSlots,
     candidates: CandidateTable | readonly FeatureRow[],
-    { topK, link = "identity", clip = false }: RankOptions = {},
+    { topK, explain = false, link = "identity", clip = false }: RankOptions = {},
   ): Ranking {
-    const request = checkRequest(this.config, context, candidates);
-    const { count } = request.candidates;
     if (topK !== undefined && (!Number.isSafeInteger(topK) || topK < 1)) {
       throw new IfmError("IFM_USAGE", `topK: expected a whole number from 1, got ${topK}`);
     }
-    const scores = this.predict(
-      joinRows(
-        request,
-        Uint32Array.from({ length: count }, (_, r) => r),
-      ),
-    );
-    const indices = topOf(scores, topK ?? count);
-    const n = this.config.features;
-    const unknown = ({ features }: SlotTable) => features.reduce((sum, id) => sum + Number(id >= n), 0);
+    const request = checkRequest(this.config, context, candidates);
+    const { rowPtr, count } = request.candidates;
+    let longest = 0;
+    for (let r = 0; r < count; r++) longest = Math.max(longest, rowPtr[r + 1]! - rowPtr[r]!);
+    const session = this.#sessionFor(request.context.features.length + longest);
+    const { indices, scores, unknown } = session.rank(request, topK ?? count);
     return {
       indices,
-      scores: this.#finish(
-        Float32Array.from(indices, (index) => scores[index]!),
-        link,
-        clip,
-      ),
-      unknownFeatures: unknown(request.context) + unknown(request.candidates),
+      scores: this.#finish(scores, link, clip),
+      unknownFeatures: unknown,
+      ...(explain ? { explanations: Array.from(indices, (index) => this.explain(joinRow(request, index))) } : {}),
+    };
+  }
+
+  /**
+   * Why a row has its score: what the bias, each slot and each pair of slots add to it.
+   *
+   * @throws IfmError IFM_DATA when it holds no ids and numbers, has another number of slots than the model needs, or too
+   * many
+   */
+  explain(row: FeatureRow): Explanation {
+    const data = datasetOf(tableOfRows("row", [row]));
+    if (data.maxSlots > EXPLAINED_SLOTS) {
+      throw new IfmError("IFM_DATA", `explain: expected at most ${EXPLAINED_SLOTS} slots, found ${data.maxSlots}`);
+    }
+    const { score, constant, linear, pairs, baseline, network } = this.#sessionFor(data.maxSlots).explain(data);
+    const of = this.config.model === "inn" ? "pairs" : "slots";
+    return {
+      score,
+      bias: this.tensor("bias")[0]!,
+      constant,
+      linear,
+      pairs,
+      ...(this.config.model === "inn" || this.config.model === "deepifm"
+        ? { network: { method: "integrated gradients", of, baseline, contributions: network } }
+        : {}),
+      unknownFeatures: this.unknownFeatures(data),
     };
   }
 
@@ -238,7 +261,7 @@ export class Model {
     const { labelMin = data.labelMin, labelMax = data.labelMax } = this.record;
     const range: LabelRange = { labelMin, labelMax };
     this.#checkSampling(options.samplePairs ?? 1);
-    return evaluate(this.#sessionFor(data), data, range, options);
+    return evaluate(this.#sessionFor(data.maxSlots), data, range, options);
   }
 
   /** How many slots of the rows have a feature that the model does not know. */
@@ -266,12 +289,13 @@ export class Model {
     validateTrainConfig({ samplePairs }, this.config.model, "squared");
   }
 
-  #sessionFor(data: Dataset): Session {
+  /** A session with room for rows of so many slots. */
+  #sessionFor(slots: number): Session {
     const session = this.#alive();
-    if (this.config.model !== "fm" || data.maxSlots <= this.#slots) return session;
-    this.#slots = data.maxSlots;
+    if (this.config.model !== "fm" || slots <= this.#slots) return session;
+    this.#slots = slots;
     // Rows this long are rare; the threads stay with the old memory, and one goes on.
-    const larger = new Session(this.#kernels, this.config, this.#slots, undefined, this.#threads);
+    const larger = new Session(this.#kernels, this.config, slots, undefined, this.#threads, session.layout.dtype);
     larger.parameters().set(session.parameters());
     session.dispose();
     this.#session = larger;

@@ -22,7 +22,8 @@ function streamed(chunks: Iterable<Uint8Array>, end = true) {
         state.pulled += value.length;
         controller.enqueue(value);
       } else if (end) controller.close();
-      else return new Promise(() => undefined);
+      else return new Promise<void>(() => undefined);
+      return undefined;
     },
     cancel() {
       state.cancelled = true;

@@ -47,7 +47,7 @@ const operations = ({ paths }: Document) =>
 describe.each(["ifm", "fm", "deepifm"])("/openapi.json of %s", (kind) => {
   it("is a valid document", async () => {
     const { document } = await documented(kind);
-    const result = await new Validator().validate(document);
+    const result = await new Validator().validate({ ...document });
     expect(result).toEqual({ valid: true });
     expect(Object.keys(document.paths).sort()).toEqual([
       "/healthz",
@@ -85,7 +85,7 @@ describe.each(["ifm", "fm", "deepifm"])("/openapi.json of %s", (kind) => {
     expect((await documented(kind)).document.security).toBeUndefined();
     const { document } = await documented(kind, "secret");
     expect(document.security).toEqual([{ token: [] }]);
-    expect(await new Validator().validate(document)).toEqual({ valid: true });
+    expect(await new Validator().validate({ ...document })).toEqual({ valid: true });
   });
 });
 
