@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /** Tests of what `npm run build` makes: too slow for the fast loop, which needs no build. */
-const OF_THE_BUILD = ["test/cli/process.test.ts", "test/package.test.ts"];
+const OF_THE_BUILD = ["test/cli/process.test.ts", "test/cli/serve.test.ts", "test/package.test.ts"];
 
 export default defineConfig({
   test: {

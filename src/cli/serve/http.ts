@@ -82,14 +82,15 @@ export class HttpServer {
     });
   }
 
-  /** Takes no new connections and resolves when those that are there have got their responses, or time is up. */
+  /**
+   * Takes no new connections and resolves when those that are there have got their responses, or time is up. Node ends
+   * the idle ones; the others end with a response that says so.
+   */
   async close(graceMilliseconds: number): Promise<void> {
     this.#draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    const idle = setInterval(() => this.#server.closeIdleConnections(), 50);
     const late = setTimeout(() => this.#server.closeAllConnections(), graceMilliseconds);
     await closed;
-    clearInterval(idle);
     clearTimeout(late);
   }
 
