@@ -5,6 +5,7 @@ import { DEFAULT_LIMITS, type Limits } from "../serve/limits.js";
 import { EXIT } from "./exit.js";
 import type { Io, Signal } from "./io.js";
 import { warn } from "./report.js";
+import { freePort } from "./serve/http.js";
 import type { ReloadStatus, WorkerConfig } from "./serve/messages.js";
 import { SERVE_DEFAULTS, type ServeValues } from "./serve/options.js";
 import { Pool } from "./serve/pool.js";
@@ -68,10 +69,12 @@ async function reload(pool: Pool, say: (text: string) => void, io: Io): Promise<
 }
 
 async function workerConfig(modelFile: string, options: ServeValues, io: Io): Promise<WorkerConfig> {
+  const { host = SERVE_DEFAULTS.host, port = SERVE_DEFAULTS.port } = options;
   return {
     modelFile,
-    host: options.host ?? SERVE_DEFAULTS.host,
-    port: options.port ?? SERVE_DEFAULTS.port,
+    host,
+    // Chosen once: a process that is replaced would choose another.
+    port: port === 0 ? await freePort(host) : port,
     limits: limitsOf(options),
     tokens: await tokensOf(options, io),
     cors: options.cors ?? [],

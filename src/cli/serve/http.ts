@@ -1,4 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { IfmError } from "../../errors.js";
 import type { Handler } from "../../serve/handler.js";
 import { Problem } from "../../serve/problem.js";
 
@@ -69,15 +71,18 @@ export class HttpServer {
     this.#server.setTimeout(IDLE_MILLISECONDS);
   }
 
-  /** @returns the URL where it listens */
+  /**
+   * Begins to listen.
+   *
+   * @returns the URL
+   * @throws IfmError IFM_USAGE when that is not possible
+   */
   listen(host: string, port: number): Promise<string> {
     return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
+      this.#server.once("error", (error) => reject(cannotListen(host, port, error)));
       this.#server.listen(port, host, () => {
-        const address = this.#server.address();
-        if (address === null || typeof address === "string") throw new Error("expected a TCP address");
-        const name = address.family === "IPv6" ? `[${address.address}]` : address.address;
-        resolve(`http://${name}:${address.port}`);
+        const { address, family, port: actual } = this.#server.address() as AddressInfo;
+        resolve(`http://${family === "IPv6" ? `[${address}]` : address}:${actual}`);
       });
     });
   }
@@ -115,6 +120,25 @@ export class HttpServer {
     outgoing.end(body);
     return { status: response.status, bytes: body.length };
   }
+}
+
+/** A port that is free now. */
+export function freePort(host: string): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) => reject(cannotListen(host, 0, error)));
+    server.listen(0, host, () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): IfmError {
+  return new IfmError("IFM_USAGE", `cannot listen on port ${port} of ${host}: ${cause.code ?? cause.message}`, {
+    cause,
+    hint: "choose another one with --port, or 0 for any that is free",
+  });
 }
 
 /** The request as a handler takes it, or why it is none. */

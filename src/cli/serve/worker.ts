@@ -59,12 +59,7 @@ class Worker {
   async start(): Promise<Tasks["start"]["answers"]> {
     await this.#load();
     const { host, port } = this.#config;
-    const url = await this.#server.listen(host, port).catch((cause: NodeJS.ErrnoException) => {
-      throw new IfmError("IFM_USAGE", `cannot listen on port ${port} of ${host}: ${cause.code ?? cause.message}`, {
-        cause,
-        hint: "choose another one with --port, or 0 for any that is free",
-      });
-    });
+    const url = await this.#server.listen(host, port);
     return { served: this.#served, url };
   }
 
