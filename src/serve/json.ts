@@ -2,6 +2,7 @@ import { Problem } from "./problem.js";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const OPENING = [0x5b, 0x7b];
 
 /**
  * The value of a JSON text.
@@ -10,7 +11,7 @@ const BACKSLASH = 0x5c;
  */
 export function parseJson(bytes: Uint8Array, maxDepth: number): unknown {
   // Before parsing: an engine may build what is nested, or recurse, before it gives up.
-  if (isDeeper(bytes, maxDepth)) {
+  if (hasMoreBrackets(bytes, maxDepth) && isDeeper(bytes, maxDepth)) {
     throw new Problem("IFM_JSON", `expected JSON with arrays and objects at most ${maxDepth} deep`);
   }
   if (bytes.length === 0) throw new Problem("IFM_JSON", "expected a JSON object, found an empty body");
@@ -26,6 +27,17 @@ export function parseJson(bytes: Uint8Array, maxDepth: number): unknown {
     // What engines say differs, and repeats what was sent.
     throw new Problem("IFM_JSON", "expected JSON, found something else");
   }
+}
+
+/** Whether more than `most` brackets open, deep or not; a large table of numbers has a handful, and looking is quick. */
+function hasMoreBrackets(bytes: Uint8Array, most: number): boolean {
+  let count = 0;
+  for (const bracket of OPENING) {
+    for (let at = bytes.indexOf(bracket); at !== -1; at = bytes.indexOf(bracket, at + 1)) {
+      if (++count > most) return true;
+    }
+  }
+  return false;
 }
 
 /** Whether brackets, outside of strings, open more than `most` levels. */

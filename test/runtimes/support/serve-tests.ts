@@ -55,9 +55,9 @@ function init(body: unknown, headers: Record<string, string> = {}): RequestInit 
   return { method: "POST", body: text, headers: all };
 }
 
-/** Sends a body that never ends, until there is a response. */
-function endless(url: string): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Sends a body that never ends, until there is a response, or the connection is closed: workerd does not linger. */
+function endless(url: string): Promise<number | "closed"> {
+  return new Promise((resolve) => {
     const headers = { "content-type": "application/json", authorization: "Bearer secret" };
     const request = httpRequest(url, { method: "POST", headers }, (response) => {
       clearInterval(timer);
@@ -65,9 +65,9 @@ function endless(url: string): Promise<number> {
       request.destroy();
     });
     const timer = setInterval(() => request.write(" ".repeat(100_000)), 1);
-    request.on("error", (error) => {
+    request.on("error", () => {
       clearInterval(timer);
-      reject(error);
+      resolve("closed");
     });
   });
 }
@@ -131,7 +131,7 @@ export function testServing({ name, installed, start }: ServingEngine): void {
     });
 
     it("refuses a body without end, and goes on", async () => {
-      expect(await endless(`${listener.origin}/v1/rank`)).toBe(413);
+      expect([413, "closed"]).toContain(await endless(`${listener.origin}/v1/rank`));
       expect((await fetch(`${listener.origin}/v1/predict`, init(BODIES["/v1/predict"]))).status).toBe(200);
     });
   });
