@@ -12,7 +12,7 @@
 import { parseArgs } from "node:util";
 import autocannon from "autocannon";
 import { load, machine } from "../machine.js";
-import { makeModel, megabytes, rankBodies, residentBytes, SHAPES, startService } from "./service.js";
+import { makeModel, megabytes, rankBodies, SHAPES, startService, usage } from "./service.js";
 
 const BODIES = 50;
 const WARM_UP_SECONDS = 3;
@@ -55,25 +55,38 @@ console.log(`${cpu}, ${cores} cores, Node ${node}, commit ${commit}, load ${load
 console.log(
   `${candidates} candidates, top ${topK}, ${values.workers} workers, ${connections} connections, ${seconds} s`,
 );
-console.log("model   requests/s  p50 ms  p99 ms  p99.9 ms  max ms  failed  memory: begin     end    most");
+console.log(
+  "model   requests/s  p50 ms  p99 ms  p99.9 ms  max ms  failed  ms CPU/request  memory: begin    end   most",
+);
 for (const kind of values.models.split(",")) {
   const { file, remove } = await makeModel(kind);
   const service = await startService(file, values.workers);
   try {
     await press(service.url, WARM_UP_SECONDS);
-    const begin = await residentBytes(service.url);
-    let most = begin;
+    const begin = await usage(service.url);
+    let most = begin.bytes;
     const sampling = setInterval(async () => {
-      most = Math.max(most, await residentBytes(service.url).catch(() => 0));
+      most = Math.max(
+        most,
+        await usage(service.url).then(
+          ({ bytes }) => bytes,
+          () => 0,
+        ),
+      );
     }, SAMPLE_MILLISECONDS);
     const { latency, requests: done, non2xx, errors, timeouts } = await press(service.url, seconds);
     clearInterval(sampling);
-    const end = await residentBytes(service.url);
+    const end = await usage(service.url);
+    // What /metrics takes itself is little beside this.
+    const cpu = (1000 * (end.cpuSeconds - begin.cpuSeconds)) / done.total;
     const numbers = [
       done.average.toFixed(0).padStart(10),
       ...[latency.p50, latency.p99, latency.p99_9, latency.max].map((ms, i) => ms.toFixed(0).padStart([7, 7, 9, 7][i])),
       String(non2xx + errors + timeouts).padStart(7),
-      ...[begin, end, Math.max(most, end)].map((bytes, i) => megabytes(bytes).padStart([14, 7, 7][i])),
+      cpu.toFixed(2).padStart(14),
+      ...[begin.bytes, end.bytes, Math.max(most, end.bytes)].map((bytes, i) =>
+        megabytes(bytes).padStart([15, 7, 7][i]),
+      ),
     ];
     console.log(`${kind.padEnd(6)}${numbers.join(" ")}`);
   } finally {

@@ -11,7 +11,7 @@
  */
 import { Agent, request } from "node:http";
 import { parseArgs } from "node:util";
-import { FEATURES, makeModel, megabytes, rankBodies, residentBytes, startService } from "./service.js";
+import { FEATURES, makeModel, megabytes, rankBodies, startService, usage } from "./service.js";
 
 const { values } = parseArgs({ options: { requests: { type: "string", default: "100000" } } });
 const total = Number(values.requests);
@@ -70,7 +70,7 @@ try {
   for (let tenth = 1; tenth <= 10; tenth++) {
     const until = Math.round((total * tenth) / 10);
     await Promise.all(Array.from({ length: AT_ONCE }, () => client(until)));
-    tenths.push(await residentBytes(service.url));
+    tenths.push((await usage(service.url)).bytes);
     console.log(`${String(until).padStart(8)} requests  ${megabytes(tenths.at(-1)).padStart(7)}`);
   }
 } finally {

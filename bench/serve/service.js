@@ -78,10 +78,11 @@ export async function startService(modelFile, workers) {
   };
 }
 
-/** Bytes that the serving processes take. */
-export async function residentBytes(url) {
+/** What the serving processes take together. */
+export async function usage(url) {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(/^ifm_resident_memory_bytes (\d+)$/m.exec(text)[1]);
+  const value = (name) => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)[1]);
+  return { bytes: value("ifm_resident_memory_bytes"), cpuSeconds: value("ifm_cpu_seconds_total") };
 }
 
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;

@@ -110,8 +110,14 @@ class Worker {
   /** What this process adds to what its handler counts. */
   #counted(own: MetricsSnapshot): MetricsSnapshot {
     const { rss, heapUsed } = process.memoryUsage();
+    const { user, system } = process.cpuUsage();
     return {
       ...own,
+      ifm_cpu_seconds_total: {
+        type: "counter",
+        help: "Seconds that these processes computed.",
+        series: { "": (user + system) / 1e6 },
+      },
       ifm_workers: gauge("Processes that serve.", 1),
       ifm_resident_memory_bytes: gauge("Memory of these processes.", rss),
       ifm_heap_used_bytes: gauge("JavaScript's part of it that is in use.", heapUsed),
