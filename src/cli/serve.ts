@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { IfmError } from "../errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../serve/limits.js";
 import { EXIT } from "./exit.js";
+import { SAME_INTERRUPT_MS } from "./interrupts.js";
 import type { Io, Signal } from "./io.js";
 import { warn } from "./report.js";
 import { freePort } from "./serve/http.js";
@@ -23,18 +24,11 @@ export async function serve(modelFile: string, options: ServeValues, io: Io): Pr
     if (!options.quiet) io.err.write(`${text}\n`);
   };
   const pool = new Pool(config, (text) => warn(io, text));
-  // Whoever ends the service while it starts ends it at once.
-  let stop: (signal: Signal) => void = () => io.exit(EXIT.interrupted);
-  const stopListening = io.onInterrupt((signal) => stop(signal));
+  const ending = new Ending(io);
   try {
     const workers = options.workers ?? "auto";
     const { url, served } = await pool.start(workers === "auto" ? availableParallelism() : workers);
-    const stopped = new Promise<Signal>((resolve) => {
-      stop = (signal) => {
-        resolve(signal);
-        stop = () => io.exit(EXIT.interrupted);
-      };
-    });
+    const ended = ending.first();
     if (config.tokens.length === 0 && !isLoopback(config.host)) {
       warn(io, `whoever reaches ${config.host} may ask: there is no --token-env and no --token-file`);
     }
@@ -42,13 +36,42 @@ export async function serve(modelFile: string, options: ServeValues, io: Io): Pr
     io.out.write(`${url}\n`);
     const stopWatching =
       options.reload === false ? () => undefined : await watchFile(modelFile, () => reload(pool, say, io));
-    const signal = await stopped;
+    const signal = await ended;
     stopWatching();
     say(`${signal}: answering what has been asked`);
     await pool.stop(1000 * (options.grace ?? SERVE_DEFAULTS.grace));
     return signal === "SIGTERM" ? EXIT.done : EXIT.interrupted;
   } finally {
-    stopListening();
+    ending.dispose();
+  }
+}
+
+/** Ctrl-C and requests to terminate: the first one ends the service in order, the second one, or one while it starts, at once. */
+class Ending {
+  readonly #stopListening: () => void;
+  #order: ((signal: Signal) => void) | undefined;
+  /** When the first one came, in milliseconds. */
+  #first: number | undefined;
+
+  constructor(io: Io) {
+    this.#stopListening = io.onInterrupt((signal) => {
+      const now = performance.now();
+      if (this.#order === undefined) io.exit(EXIT.interrupted);
+      else if (this.#first !== undefined && now - this.#first > SAME_INTERRUPT_MS) io.exit(EXIT.interrupted);
+      this.#first ??= now;
+      this.#order?.(signal);
+    });
+  }
+
+  /** The first one from now on. */
+  first(): Promise<Signal> {
+    return new Promise((resolve) => {
+      this.#order = resolve;
+    });
+  }
+
+  dispose(): void {
+    this.#stopListening();
   }
 }
 

@@ -17,6 +17,7 @@ export class Member {
   readonly #waiting = new Map<number, Waiting>();
   readonly #hello: Promise<void>;
   #nextId = 0;
+  #why: string | undefined;
   /** When it has ended: why. */
   readonly ended: Promise<string>;
 
@@ -43,12 +44,10 @@ export class Member {
     });
     this.ended = new Promise((resolve) => {
       worker.once("exit", (code, signal) => {
-        const why = signal ?? `exit code ${code}`;
-        for (const { reject } of this.#waiting.values()) {
-          reject(new IfmError("IFM_WASM", `a process that serves has ended: ${why}`));
-        }
+        this.#why = signal ?? `exit code ${code}`;
+        for (const { reject } of this.#waiting.values()) reject(hasEnded(this.#why));
         this.#waiting.clear();
-        resolve(why);
+        resolve(this.#why);
       });
     });
   }
@@ -59,6 +58,7 @@ export class Member {
    * @throws IfmError what it says, or that it has ended
    */
   ask<T extends Task>(task: T, asks: Tasks[T]["asks"]): Promise<Tasks[T]["answers"]> {
+    if (this.#why !== undefined) return Promise.reject(hasEnded(this.#why));
     const id = this.#nextId++;
     const answer = new Promise<Tasks[Task]["answers"]>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -88,4 +88,8 @@ export class Member {
     // That it has ended in the meantime is known by `ended`.
     if (this.#worker.isConnected()) this.#worker.send(message, () => undefined);
   }
+}
+
+function hasEnded(why: string): IfmError {
+  return new IfmError("IFM_WASM", `a process that serves has ended: ${why}`);
 }

@@ -17,6 +17,8 @@ export class Pool {
   /** Those that are ready. */
   readonly #members = new Set<Member>();
   #status: ReloadStatus | undefined;
+  /** Processes that are to be started again. */
+  readonly #replacements = new Set<ReturnType<typeof setTimeout>>();
   #stopping = false;
 
   /** @param warn told what does not stop the service */
@@ -47,6 +49,7 @@ export class Pool {
     const member = new Member(cluster.fork(), () => this.#count());
     try {
       const started = await member.ask("start", { config: this.#config });
+      if (this.#stopping) member.kill();
       this.#members.add(member);
       if (this.#status) member.tell(this.#status);
       void member.ended.then((why) => {
@@ -63,14 +66,15 @@ export class Pool {
   }
 
   #replace(wait: number): void {
-    setTimeout(() => {
-      if (this.#stopping) return;
+    const timer = setTimeout(() => {
+      this.#replacements.delete(timer);
       this.#fork().catch((error: Error) => {
         if (this.#stopping) return;
         this.#warn(`a process cannot start: ${error.message}`);
         this.#replace(Math.min(2 * wait, MOST_RESTART_MILLISECONDS));
       });
-    }, wait).unref();
+    }, wait);
+    this.#replacements.add(timer);
   }
 
   /**
@@ -109,6 +113,7 @@ export class Pool {
   /** Lets the processes answer what they have been asked, then ends them. */
   async stop(graceMilliseconds: number): Promise<void> {
     this.#stopping = true;
+    for (const timer of this.#replacements) clearTimeout(timer);
     await Promise.all([...this.#members].map((member) => member.stop(graceMilliseconds)));
   }
 }
