@@ -22,7 +22,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/{slow,bundlers,fuzz}/**/*.test.ts", ...OF_THE_BUILD],
+          include: ["test/{slow,fuzz}/**/*.test.ts", ...OF_THE_BUILD],
           exclude: ["**/node_modules/**"],
           testTimeout: 300_000,
           hookTimeout: 600_000,
@@ -32,10 +32,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: "runtimes",
-          include: ["test/runtimes/**/*.test.ts"],
+          include: ["test/{runtimes,bundlers}/**/*.test.ts"],
           exclude: ["**/node_modules/**"],
           globalSetup: "test/runtimes/support/global-setup.ts",
           testTimeout: 300_000,
+          hookTimeout: 600_000,
         },
       },
     ],

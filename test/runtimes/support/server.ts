@@ -28,16 +28,17 @@ export interface Server extends AsyncDisposable {
   origin: string;
 }
 
-/** Serves the built package and the pages of these tests. */
-export async function serve(): Promise<Server> {
+/** Serves files of a folder; by default the built package and the pages of these tests. `more` headers go first. */
+export async function serve(root = ROOT, served = SERVED, more: Record<string, string> = {}): Promise<Server> {
+  const headers = { ...HEADERS, ...more };
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname)).slice(1);
     const type = TYPES[extname(path)];
-    const bytes = type && SERVED.test(path) ? await readFile(join(ROOT, path)).catch(() => undefined) : undefined;
+    const bytes = type && served.test(path) ? await readFile(join(root, path)).catch(() => undefined) : undefined;
     if (bytes === undefined) {
-      response.writeHead(404, HEADERS).end();
+      response.writeHead(404, headers).end();
     } else {
-      response.writeHead(200, { ...HEADERS, "content-type": type }).end(bytes);
+      response.writeHead(200, { ...headers, "content-type": type }).end(bytes);
     }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
