@@ -48,7 +48,7 @@ export function planServing(arena: Arena, config: ModelConfig, { Kp, layers }: L
   const linear = arena.take(8 * slots);
   const weights = arena.take(8 * P);
   const pairs = arena.take(8 * Math.max(P, slots));
-  const network = arena.take(8 * Math.max(P, slots));
+  const network = arena.take(8 * (config.model === "inn" ? P : slots));
   const scratch = arena.take(8 * Math.max(4 * units, Kp));
   const fill = (buffer: ArrayBufferLike) => {
     new Uint32Array(buffer, room, fields.length).set(fields);
