@@ -10,6 +10,7 @@ import { scoreBegin } from "./score";
 // @ts-ignore: decorator
 @global const SMALL_TABLES = true;
 
+export { sha256 } from "./sha256";
 export { topKeep, topSort };
 
 /** Scores of candidates, into d.yHat. */

@@ -83,14 +83,18 @@ export function encodeSafetensors(tensors: readonly Tensor[], metadata: Readonly
     }),
     metadata,
   );
+  return joined([...parts]);
+}
+
+/** Parts of a file as one. */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = allocate(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
-  let bytes: Uint8Array | undefined;
   for (const part of parts) {
-    bytes ??= allocate(tensors.reduce((sum, { data }) => sum + data.byteLength, part.length));
     bytes.set(part, at);
     at += part.length;
   }
-  return bytes as Uint8Array;
+  return bytes;
 }
 
 /** The bytes of `encodeSafetensors` in parts: the header, then those of the tensors. */
@@ -134,9 +138,15 @@ export function* safetensorsParts(
   bytes.set(header, LENGTH_BYTES);
   bytes.fill(0x20, LENGTH_BYTES + header.length, dataStart);
   yield bytes;
+  yield* dataParts(tensors);
+}
+
+/** The bytes of the tensors in parts. */
+export function* dataParts(tensors: readonly TensorParts[]): Generator<Uint8Array> {
   for (const tensor of tensors) for (const values of tensor.parts()) yield littleEndian(values);
 }
 
+/** Numbers as they are in a file. */
 function littleEndian(values: Numbers): Uint8Array {
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   return HOST_IS_LITTLE_ENDIAN ? bytes : swapped(bytes, values.BYTES_PER_ELEMENT);

@@ -28,6 +28,7 @@ export interface Kernels {
   topSort(heap: number, size: number): void;
   explainRow(desc: number, request: number, scratch: number): number;
   explainPairs(desc: number, request: number, s: number): void;
+  sha256(state: number, data: number, blocks: number): void;
   decodeRecord(desc: number, id: number, scratch: number, w: number): void;
   metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
 }

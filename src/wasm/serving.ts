@@ -8,6 +8,7 @@ import type { Desc } from "./abi.js";
 import type { Arena } from "./arena.js";
 import type { Kernels } from "./load.js";
 import type { Staging } from "./plan.js";
+import { SHA256_BYTES } from "./sha256.js";
 
 /** So many are kept by a heap of the kernels; more are sorted here. */
 const HEAP_ENTRIES = 4096;
@@ -24,6 +25,7 @@ export interface ServingPlan {
   weights: number;
   pairs: number;
   network: number;
+  hash: number;
   fill(buffer: ArrayBufferLike): void;
 }
 
@@ -65,6 +67,7 @@ export function planServing(arena: Arena, config: ModelConfig, { Kp, layers }: L
     weights,
     pairs,
     network,
+    hash: arena.take(SHA256_BYTES),
     fill,
   };
 }
