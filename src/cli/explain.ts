@@ -37,24 +37,29 @@ export async function explain(modelFile: string, file: string, options: ExplainV
     refuseOverwrite(output, [modelFile, file]);
     await checkWritable(output);
   }
-  using model = await Model.load(modelFile);
-  const { data } = await readRows(file, options);
-  if (row > data.rows) {
-    throw new IfmError("IFM_USAGE", `--row: expected a row from 1 to ${count(data.rows)}, got ${row}`, { file });
+  const model = await Model.load(modelFile);
+  try {
+    const { data } = await readRows(file, options);
+    if (row > data.rows) {
+      throw new IfmError("IFM_USAGE", `--row: expected a row from 1 to ${count(data.rows)}, got ${row}`, { file });
+    }
+    const slots = slotsOf(model, data, row - 1);
+    const [features, values] = [slots.map(({ feature }) => feature), slots.map(({ value }) => value)];
+    const why = model.explain({ features, values });
+    const label = data.labels[row - 1];
+    if (output !== undefined) {
+      const picture = heatMap(slots, why, `${model.config.model}: row ${row} of ${file}`);
+      await writeFileAtomic(output, Buffer.from(/svg$/i.test(output) ? picture : page(picture)));
+    }
+    if (options.json) {
+      io.out.write(jsonLine({ row, label, model: model.config.model, slots, ...why }));
+    } else {
+      io.out.write(describe(slots, why, { row, label, all: options.all === true }, outputColors(io).bold));
+    }
+    return EXIT.done;
+  } finally {
+    model.dispose();
   }
-  const slots = slotsOf(model, data, row - 1);
-  const why = model.explain({ features: slots.map(({ feature }) => feature), values: slots.map(({ value }) => value) });
-  if (output !== undefined) {
-    const picture = heatMap(slots, why, `${model.config.model}: row ${row} of ${file}`);
-    await writeFileAtomic(output, Buffer.from(/svg$/i.test(output) ? picture : page(picture)));
-  }
-  const label = data.labels[row - 1];
-  if (options.json) {
-    io.out.write(jsonLine({ row, label, model: model.config.model, slots, ...why }));
-  } else {
-    io.out.write(describe(slots, why, { row, label, all: options.all === true }, outputColors(io).bold));
-  }
-  return EXIT.done;
 }
 
 function slotsOf({ config }: Model, { rowPtr, features, values }: Dataset, row: number): SlotName[] {

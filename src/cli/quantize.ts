@@ -1,4 +1,5 @@
 import { checkWritable } from "../atomic-file.js";
+import type { Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { encodeModel } from "../model/format.js";
 import { Model } from "../model/model.js";
@@ -31,7 +32,31 @@ export async function quantize(modelFile: string, options: QuantizeValues, io: I
   refuseSecondStdin([modelFile, validation]);
   refuseOverwrite(output, [modelFile, validation]);
   await checkWritable(output);
-  using model = await Model.load(modelFile);
+  const model = await Model.load(modelFile);
+  let small: Model | undefined;
+  try {
+    small = await smaller(model, modelFile, to);
+    const report: QuantizeReport = { output, to, bytes: { before: sizeOf(model), after: sizeOf(small) } };
+    if (validation !== undefined) {
+      const data = await scoringData(
+        model,
+        validation,
+        { samplePairs: 1, ...(cache === undefined ? {} : { cache }) },
+        io,
+      );
+      Object.assign(report, compare(model, small, data));
+    }
+    await small.save(output);
+    io.out.write(options.json ? jsonLine(report) : describe(report, outputColors(io).bold));
+    return EXIT.done;
+  } finally {
+    model.dispose();
+    small?.dispose();
+  }
+}
+
+/** @throws IfmError `IFM_MODEL` when the model is small already, or has numbers that do not fit. */
+async function smaller(model: Model, modelFile: string, to: SmallDtype): Promise<Model> {
   if (model.tensors.some(({ dtype }) => dtype !== "F32")) {
     throw new IfmError("IFM_MODEL", "expected a model of 32-bit floats, found one that is quantized", {
       file: modelFile,
@@ -39,25 +64,15 @@ export async function quantize(modelFile: string, options: QuantizeValues, io: I
     });
   }
   const tensors = model.tensors.map(({ name, shape }) => ({ name, shape, data: model.tensor(name) }));
-  using small = await Model.load(encodeModel(model.config, model.record, quantizeTensors(tensors, to)));
-  const report: QuantizeReport = { output, to, bytes: { before: sizeOf(model), after: sizeOf(small) } };
-  if (validation !== undefined) {
-    const data = await scoringData(
-      model,
-      validation,
-      { samplePairs: 1, ...(cache === undefined ? {} : { cache }) },
-      io,
-    );
-    const [before, after] = [new Float32Array(data.rows), new Float32Array(data.rows)];
-    report.metrics = {
-      before: model.evaluate(data, { scores: before }),
-      after: small.evaluate(data, { scores: after }),
-    };
-    report.largestChange = before.reduce((most, score, r) => Math.max(most, Math.abs(score - after[r]!)), 0);
-  }
-  await small.save(output);
-  io.out.write(options.json ? jsonLine(report) : describe(report, outputColors(io).bold));
-  return EXIT.done;
+  return Model.load(encodeModel(model.config, model.record, quantizeTensors(tensors, to)));
+}
+
+function compare(model: Model, small: Model, data: Dataset): Pick<QuantizeReport, "metrics" | "largestChange"> {
+  const [before, after] = [new Float32Array(data.rows), new Float32Array(data.rows)];
+  return {
+    metrics: { before: model.evaluate(data, { scores: before }), after: small.evaluate(data, { scores: after }) },
+    largestChange: before.reduce((most, score, r) => Math.max(most, Math.abs(score - after[r])), 0),
+  };
 }
 
 const sizeOf = ({ tensors }: Model) => tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
