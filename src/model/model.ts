@@ -132,7 +132,10 @@ export class Model {
 
   /** The model file: safetensors, see docs/FORMATS.md. */
   toBytes(): Uint8Array {
-    return joined([...this.#parts()]);
+    return joined(
+      this.#parts(),
+      this.tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
   }
 
   /** The file in parts: of a large table there is no room for a second copy, let alone a third. */
