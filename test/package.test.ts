@@ -45,7 +45,7 @@ describe("the files of the package", () => {
       /^bin\/ifm-wasm\.js$/,
       /^dist\/[a-z-]+\.js$/,
       /^dist\/([a-z]+\/)?[a-z-]+\.d\.ts$/,
-      /^wasm\/ifm(-threads|-fast)?\.wasm$/,
+      /^wasm\/ifm(-predict|-threads|-fast)?\.wasm$/,
       /^sample\/(adult\.(train|validation)\.libfm\.gz|README\.md)$/,
       /^docs\/[A-Z]+\.md$/,
     ];
@@ -68,6 +68,7 @@ describe("the files of the package", () => {
     "sample/adult.validation.libfm.gz",
     "wasm/ifm.wasm",
     "wasm/ifm-fast.wasm",
+    "wasm/ifm-predict.wasm",
     "wasm/ifm-threads.wasm",
   ])("include %s", (path) => {
     expect(paths).toContain(path);

@@ -6,10 +6,10 @@ import { floatOf, type Layout, type TensorSpec } from "../model/layout.js";
 import type { Request } from "../model/rank.js";
 import { ARRAYS, type Dtype, type Numbers } from "../model/safetensors.js";
 import { Desc } from "./abi.js";
+import { sha256 } from "./hash.js";
 import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
 import { type MemoryPlan, planMemory, SCORE_ROWS, type TrainingPlan } from "./plan.js";
 import { explainRow, type Parts, rankCandidates, replaceUnknown } from "./serving.js";
-import { sha256 } from "./sha256.js";
 import { Threads } from "./threads.js";
 
 /** Streams of random numbers; the kernels have those of dropout (assembly/kernels/dropout.ts). */
