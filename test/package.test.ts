@@ -81,6 +81,7 @@ describe("the files of the package", () => {
     "sample/adult.validation.libfm.gz",
     "wasm/ifm.wasm",
     "wasm/ifm-fast.wasm",
+    "wasm/ifm-predict.wasm",
     "wasm/ifm-threads.wasm",
   ])("include %s", (path) => {
     expect(paths).toContain(path);

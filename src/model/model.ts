@@ -12,11 +12,12 @@ import { planMemory } from "../wasm/plan.js";
 import { EXPLAINED_SLOTS } from "../wasm/serving.js";
 import { Session } from "../wasm/session.js";
 import type { Explanation } from "./explanation.js";
-import { decodeModel, encodeModel, modelParts } from "./format.js";
+import { decodeModel, modelParts } from "./format.js";
+import { checkDigest, checkIntegrity, webHash } from "./integrity.js";
 import type { TensorSpec } from "./layout.js";
 import { checkRequest, joinRow, type Ranking, type RankOptions } from "./rank.js";
 import type { TrainingRecord } from "./record.js";
-import { DTYPE_BYTES, type Dtype } from "./safetensors.js";
+import { DTYPE_BYTES, type Dtype, dataParts, joined } from "./safetensors.js";
 import { type CandidateTable, datasetOf, type FeatureRow, type FeatureSlots, tableOfRows } from "./slots.js";
 
 /** Room for rows of this many slots, until a longer one comes. */
@@ -36,6 +37,8 @@ const BYTES_PER_FILE_BYTE = 16;
 export interface LoadOptions extends ComputeOptions {
   /** Most bytes of memory that the model may take. By default 256 MiB and 16 times the bytes of its file. */
   maxMemory?: number;
+  /** What the file must be, as in HTML's `integrity`: "sha256-" and the Base64 of its hash. */
+  integrity?: string;
 }
 
 /** What `Model.predict` returns for a row. */
@@ -108,14 +111,16 @@ export class Model {
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
     const [bytes, file] = await readModel(source);
-    const { config, record, tensors, dtype } = decodeModel(bytes, file);
+    const place = file === undefined ? {} : { file };
+    if (options.integrity !== undefined) await checkIntegrity(bytes, options.integrity, place);
+    const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, file);
     const threads = validateThreads(options.threads ?? 1, mostThreads());
     const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
     const need = planMemory(config, FM_SLOTS, undefined, threads, dtype).arena.bytes;
     if (need > most) {
       const message = `expected a model of at most ${formatBytes(most)} of memory, found one of ${formatBytes(need)}`;
       throw new IfmError("IFM_MEMORY", `${message} in a file of ${formatBytes(bytes.length)}`, {
-        ...(file === undefined ? {} : { file }),
+        ...place,
         hint: "if it is meant to be so large, load it with a larger maxMemory",
       });
     }
@@ -124,14 +129,29 @@ export class Model {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
     };
     const model = new Model(kernels, config, record, fill, threads, dtype);
+    if (digest !== undefined) {
+      checkDigest(digest, `sha256-${(await webHash("256", data)) ?? model.#alive().sha256([data])}`, place);
+    }
     await model.#alive().startThreads((reason) => options.onWarning?.(`a thread is not there: ${reason}`));
     return model;
   }
 
   /** Writes the model file, whole or not at all. */
   async save(path: string): Promise<void> {
+    await writeModelFile(path, this.#parts());
+  }
+
+  /** The model file: safetensors, see docs/FORMATS.md. */
+  toBytes(): Uint8Array {
+    return joined(
+      this.#parts(),
+      this.tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
+  }
+
+  /** The file in parts: of a large table there is no room for a second copy, let alone a third. */
+  #parts(): Iterable<Uint8Array> {
     const session = this.#alive();
-    // In parts: of a large table there is no room for a second copy, let alone a third.
     const tensors = session.layout.tensors.map((spec) => ({
       name: spec.name,
       shape: spec.shape,
@@ -141,17 +161,7 @@ export class Model {
         for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
       },
     }));
-    await writeModelFile(path, modelParts(this.config, this.record, tensors));
-  }
-
-  /** The model file: safetensors, see docs/FORMATS.md. */
-  toBytes(): Uint8Array {
-    const session = this.#alive();
-    return encodeModel(
-      this.config,
-      this.record,
-      session.layout.tensors.map((spec) => ({ name: spec.name, shape: spec.shape, data: session.read(spec) })),
-    );
+    return modelParts(this.config, this.record, tensors, `sha256-${session.sha256(dataParts(tensors))}`);
   }
 
   /** Names, shapes and sizes of the tensors, in the order of the file. */

@@ -83,10 +83,22 @@ export function encodeSafetensors(tensors: readonly Tensor[], metadata: Readonly
     }),
     metadata,
   );
+  return joined(
+    parts,
+    tensors.reduce((sum, { data }) => sum + data.byteLength, 0),
+  );
+}
+
+/**
+ * Parts of a file as one.
+ *
+ * @param dataBytes of all behind the first
+ */
+export function joined(parts: Iterable<Uint8Array>, dataBytes: number): Uint8Array {
   let at = 0;
   let bytes: Uint8Array | undefined;
   for (const part of parts) {
-    bytes ??= allocate(tensors.reduce((sum, { data }) => sum + data.byteLength, part.length));
+    bytes ??= allocate(part.length + dataBytes);
     bytes.set(part, at);
     at += part.length;
   }
@@ -134,9 +146,15 @@ export function* safetensorsParts(
   bytes.set(header, LENGTH_BYTES);
   bytes.fill(0x20, LENGTH_BYTES + header.length, dataStart);
   yield bytes;
+  yield* dataParts(tensors);
+}
+
+/** The bytes of the tensors in parts. */
+export function* dataParts(tensors: readonly TensorParts[]): Generator<Uint8Array> {
   for (const tensor of tensors) for (const values of tensor.parts()) yield littleEndian(values);
 }
 
+/** Numbers as they are in a file. */
 function littleEndian(values: Numbers): Uint8Array {
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   return HOST_IS_LITTLE_ENDIAN ? bytes : swapped(bytes, values.BYTES_PER_ELEMENT);

@@ -6,6 +6,7 @@ import type { Request } from "../model/rank.js";
 import type { SlotTable } from "../model/slots.js";
 import type { Desc } from "./abi.js";
 import type { Arena } from "./arena.js";
+import { SHA256_BYTES } from "./hash.js";
 import type { Kernels } from "./load.js";
 import type { Staging } from "./plan.js";
 
@@ -24,6 +25,7 @@ export interface ServingPlan {
   weights: number;
   pairs: number;
   network: number;
+  hash: number;
   fill(buffer: ArrayBufferLike): void;
 }
 
@@ -48,7 +50,7 @@ export function planServing(arena: Arena, config: ModelConfig, { Kp, layers }: L
   const linear = arena.take(8 * slots);
   const weights = arena.take(8 * P);
   const pairs = arena.take(8 * Math.max(P, slots));
-  const network = arena.take(8 * Math.max(P, slots));
+  const network = arena.take(8 * (config.model === "inn" ? P : slots));
   const scratch = arena.take(8 * Math.max(4 * units, Kp));
   const fill = (buffer: ArrayBufferLike) => {
     new Uint32Array(buffer, room, fields.length).set(fields);
@@ -65,6 +67,7 @@ export function planServing(arena: Arena, config: ModelConfig, { Kp, layers }: L
     weights,
     pairs,
     network,
+    hash: arena.take(SHA256_BYTES),
     fill,
   };
 }

@@ -6,6 +6,7 @@ import { floatOf, type Layout, type TensorSpec } from "../model/layout.js";
 import type { Request } from "../model/rank.js";
 import { ARRAYS, type Dtype, type Numbers } from "../model/safetensors.js";
 import { Desc } from "./abi.js";
+import { sha256 } from "./hash.js";
 import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
 import { type MemoryPlan, planMemory, SCORE_ROWS, type TrainingPlan } from "./plan.js";
 import { explainRow, type Parts, rankCandidates, replaceUnknown } from "./serving.js";
@@ -375,6 +376,11 @@ export class Session {
   explain(data: Dataset) {
     const [{ scores }] = this.scoreBlocks(data);
     return { score: scores[0]!, ...explainRow(this.#parts(), data) };
+  }
+
+  /** SHA-256 of bytes in parts, in Base64. */
+  sha256(parts: Iterable<Uint8Array>): string {
+    return sha256(this.kernels, this.memory, this.#plan.serving.hash, parts);
   }
 
   #allPairs(): void {
