@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { buildCommand, ended, rowsText, run, start, temporaryFolder } from "./support.js";
 
+/** For what happens soon, but on a busy machine. */
+const PATIENT = { timeout: 20_000 };
+
 // `ifm-wasm serve` as users start it: processes, signals, a model file that changes.
 
 const folder = temporaryFolder();
@@ -122,9 +125,11 @@ describe("ifm-wasm serve", () => {
       duplex: "half",
     } as RequestInit);
     await writer.write(new TextEncoder().encode('{"rows":'));
-    await expect.poll(async () => (await fetch(`${service.url}/metrics`)).text()).toContain("ifm_requests_in_flight 2");
+    await expect
+      .poll(async () => (await fetch(`${service.url}/metrics`)).text(), PATIENT)
+      .toContain("ifm_requests_in_flight 2");
     const end = service.end("SIGTERM");
-    await expect.poll(service.stderr).toContain("SIGTERM");
+    await expect.poll(service.stderr, PATIENT).toContain("SIGTERM");
     await writer.write(new TextEncoder().encode("[]}"));
     await writer.close();
     expect((await response).status).toBe(200);
@@ -140,7 +145,7 @@ describe("ifm-wasm serve", () => {
 
     const whole = readFileSync(at("model-2.safetensors"));
     replaceModel("changing.safetensors", whole.subarray(0, whole.length - 10));
-    await expect.poll(service.stderr, { timeout: 20_000 }).toContain("the old model stays");
+    await expect.poll(service.stderr, PATIENT).toContain("the old model stays");
     // Every process says so.
     for (let i = 0; i < 4; i++) {
       const file = await modelFile(service.url);
@@ -150,7 +155,7 @@ describe("ifm-wasm serve", () => {
     }
 
     replaceModel("changing.safetensors", whole);
-    await expect.poll(service.stderr, { timeout: 20_000 }).toContain("the model file has changed: serving sha256:");
+    await expect.poll(service.stderr, PATIENT).toContain("the model file has changed: serving sha256:");
     for (let i = 0; i < 4; i++) {
       expect(await predict(service.url)).toBeCloseTo(second, 6);
       expect(await modelFile(service.url)).toMatchObject({ reload: { status: "ok" } });
@@ -163,10 +168,8 @@ describe("ifm-wasm serve", () => {
     const service = await serve(["model-1.safetensors", "--workers", "1", "--log", "none"]);
     const children = readFileSync(`/proc/${service.child.pid}/task/${service.child.pid}/children`, "utf8");
     process.kill(Number(children.trim().split(" ")[0]), "SIGKILL");
-    await expect.poll(service.stderr, { timeout: 20_000 }).toContain("is replaced");
-    await expect
-      .poll(() => predict(service.url).catch(() => "not yet"), { timeout: 20_000 })
-      .toEqual(expect.any(Number));
+    await expect.poll(service.stderr, PATIENT).toContain("is replaced");
+    await expect.poll(() => predict(service.url).catch(() => "not yet"), PATIENT).toEqual(expect.any(Number));
     expect(await service.end("SIGTERM")).toMatchObject({ code: 0 });
   });
 
@@ -198,7 +201,7 @@ describe("ifm-wasm serve", () => {
   it("ends when its first process is killed", async () => {
     const service = await serve(["model-1.safetensors", "--workers", "1", "--log", "none"]);
     await service.end("SIGKILL");
-    await expect.poll(() => fetch(`${service.url}/healthz`).catch(() => "gone"), { timeout: 20_000 }).toBe("gone");
+    await expect.poll(() => fetch(`${service.url}/healthz`).catch(() => "gone"), PATIENT).toBe("gone");
   });
 });
 

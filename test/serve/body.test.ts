@@ -3,6 +3,9 @@ import type { Model } from "../../src/model/model.js";
 import type { Limits } from "../../src/serve.js";
 import { answered, ROW, served, smallModel } from "./support.js";
 
+/** For what happens soon, but on a busy machine. */
+const PATIENT = { timeout: 20_000 };
+
 let model: Model;
 beforeAll(async () => {
   model = await smallModel();
@@ -76,7 +79,7 @@ describe("bodies", () => {
     const { body, state } = streamed(endless(1000));
     expect((await answered(handler(request(body)))).status).toBe(413);
     expect(state.pulled).toBeLessThan(105_000);
-    await expect.poll(() => state.cancelled).toBe(true);
+    await expect.poll(() => state.cancelled, PATIENT).toBe(true);
     expect(pendingBytes(handler.metrics())).toBe(0);
   });
 
@@ -96,7 +99,7 @@ describe("bodies", () => {
     const { body, state } = streamed([bytes(GOOD.slice(0, 5))], false);
     const { status, json } = await answered(handler(request(body)));
     expect({ status, code: json.code }).toEqual({ status: 408, code: "IFM_TIMEOUT" });
-    await expect.poll(() => state.cancelled).toBe(true);
+    await expect.poll(() => state.cancelled, PATIENT).toBe(true);
     expect(pendingBytes(handler.metrics())).toBe(0);
   });
 
@@ -118,7 +121,7 @@ describe("bodies", () => {
   });
 
   it("are read a limited number at once; then 503 with Retry-After", async () => {
-    const { handler, post } = handlerWith({ maxConcurrent: 2, timeoutMilliseconds: 300 });
+    const { handler, post } = handlerWith({ maxConcurrent: 2, timeoutMilliseconds: 2000 });
     const slow = [1, 2].map(() => answered(handler(request(streamed([], false).body))));
     const { status, headers, json } = await post("/v1/predict", GOOD);
     expect({ status, code: json.code, after: headers.get("retry-after") }).toEqual({
@@ -131,12 +134,12 @@ describe("bodies", () => {
   });
 
   it("take a limited number of bytes together, whatever they announce", async () => {
-    const { handler, post } = handlerWith({ maxPendingBytes: 100_000, timeoutMilliseconds: 300 });
+    const { handler, post } = handlerWith({ maxPendingBytes: 100_000, timeoutMilliseconds: 2000 });
     const part = new Uint8Array(40_000).fill(0x20);
     const slow = [1, 2].map(() =>
       answered(handler(request(streamed([part], false).body, { "content-length": "1000000" }))),
     );
-    await expect.poll(() => pendingBytes(handler.metrics())).toBe(80_000);
+    await expect.poll(() => pendingBytes(handler.metrics()), PATIENT).toBe(80_000);
     expect((await post("/v1/predict", GOOD.padEnd(30_000))).status).toBe(503);
     expect((await post("/v1/predict", GOOD)).status).toBe(200);
     await Promise.all(slow);

@@ -5,6 +5,9 @@ import type { Model } from "../../src/model/model.js";
 import type { Handler } from "../../src/serve.js";
 import { ROW, served, smallModel } from "./support.js";
 
+/** For what happens soon, but on a busy machine. */
+const PATIENT = { timeout: 20_000 };
+
 // Clients that mean no good, over real sockets, while others are served.
 
 const LIMITS = { maxBodyBytes: 65_536, timeoutMilliseconds: 1000 };
@@ -310,7 +313,7 @@ describe("the end of a server", () => {
     const socket = connect({ host: place.hostname, port: Number(place.port) });
     const text = received(socket);
     socket.write(head("POST", "/v1/predict", { ...json(GOOD.length), connection: "keep-alive" }) + GOOD.slice(0, 5));
-    await expect.poll(() => inFlight(handler)).toBe(1);
+    await expect.poll(() => inFlight(handler), PATIENT).toBe(1);
     const closed = own.close(5000);
     socket.write(GOOD.slice(5));
     const response = await text;
@@ -332,8 +335,8 @@ describe("the end of a server", () => {
     const socket = connect({ host: place.hostname, port: Number(place.port) });
     socket.on("error", () => undefined);
     socket.write(head("POST", "/v1/predict", json(GOOD.length)));
-    await expect.poll(() => inFlight(handler)).toBe(1);
+    await expect.poll(() => inFlight(handler), PATIENT).toBe(1);
     await own.close(200);
-    await expect.poll(() => socket.destroyed).toBe(true);
+    await expect.poll(() => socket.destroyed, PATIENT).toBe(true);
   });
 });
