@@ -17,6 +17,7 @@ export {
 /** The kernels for one thread, for several, or with relaxed SIMD; fetched and compiled once. */
 export const kernelBuild = kernelBuilds({
   one: () => new URL("../wasm/ifm.wasm", import.meta.url),
+  predict: () => new URL("../wasm/ifm-predict.wasm", import.meta.url),
   threads: () => new URL("../wasm/ifm-threads.wasm", import.meta.url),
   fast: () => new URL("../wasm/ifm-fast.wasm", import.meta.url),
 });

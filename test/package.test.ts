@@ -50,8 +50,8 @@ describe("the files of the package", () => {
       /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-NOTICES\.md)$/,
       /^bin\/ifm-wasm\.js$/,
       /^dist\/[a-z-]+\.js$/,
-      /^dist\/([a-z]+\/)?[a-z-]+\.d\.ts$/,
-      /^wasm\/ifm(-threads|-fast)?\.wasm$/,
+      /^dist\/([a-z]+\/)*[a-z-]+\.d\.ts$/,
+      /^wasm\/ifm(-predict|-threads|-fast)?\.wasm$/,
       /^sample\/(adult\.(train|validation)\.libfm\.gz|README\.md)$/,
       /^docs\/[A-Z]+\.md$/,
     ];
@@ -72,6 +72,9 @@ describe("the files of the package", () => {
     "dist/node.js",
     "dist/predict.d.ts",
     "dist/predict.js",
+    "dist/serve-worker.js",
+    "dist/serve.d.ts",
+    "dist/serve.js",
     "dist/web.d.ts",
     ...WEB.map((name) => `dist/${name}.js`),
     "docs/API.md",
@@ -80,6 +83,7 @@ describe("the files of the package", () => {
     "sample/adult.validation.libfm.gz",
     "wasm/ifm.wasm",
     "wasm/ifm-fast.wasm",
+    "wasm/ifm-predict.wasm",
     "wasm/ifm-threads.wasm",
   ])("include %s", (path) => {
     expect(paths).toContain(path);
@@ -153,7 +157,7 @@ describe("the library without the command line", () => {
 
   it("does not bring the command line with it", async () => {
     const code = await bundle();
-    for (const sign of ["commander", "NO_COLOR", "--epochs"]) expect(code).not.toContain(sign);
+    for (const sign of ["commander", "NO_COLOR", "--epochs", "Bearer realm"]) expect(code).not.toContain(sign);
   });
 });
 
@@ -250,6 +254,7 @@ describe("package.json", () => {
     const resolve = (name: string) => fileURLToPath(import.meta.resolve(name));
     expect(resolve("ifm-wasm")).toBe(join(ROOT, "dist/node.js"));
     expect(resolve("ifm-wasm/metrics")).toBe(join(ROOT, "dist/metrics.js"));
+    expect(resolve("ifm-wasm/serve")).toBe(join(ROOT, "dist/serve.js"));
     expect(resolve("ifm-wasm/predict")).toBe(join(ROOT, "dist/predict.js"));
     expect(resolve("ifm-wasm/inline")).toBe(join(ROOT, "dist/inline.js"));
     expect(resolve("ifm-wasm/wasm/ifm-threads.wasm")).toBe(join(ROOT, "wasm/ifm-threads.wasm"));

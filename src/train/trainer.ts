@@ -82,12 +82,12 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const threads = validateThreads(options.threads ?? 1, mostThreads());
-  const kernels = await kernelsFor(threads, options);
-  const one = options.wasm === undefined ? await kernelBuild("one") : kernels;
+  const kernels = await kernelsFor("one", threads, options);
+  const predict = options.wasm === undefined ? await kernelBuild("predict") : kernels;
   // No model has this loss by default.
   const isPairwise = options.model?.loss === "bpr" || options.init?.config.loss === "bpr";
   const pairwise = isPairwise ? await import("./pairs.js") : undefined;
-  const trainer = new Trainer(one, kernels, options, threads, pairwise);
+  const trainer = new Trainer(predict, kernels, options, threads, pairwise);
   await trainer.prepare();
   await trainer.startThreads();
   return trainer;
@@ -97,8 +97,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 export class Trainer implements AsyncIterable<TrainEvent> {
   /** The first event: the whole configuration. */
   readonly start: StartEvent;
-  /** The kernels for one thread, which is what models of this training have. */
-  readonly #one: KernelBuild;
+  /** What models of this training have. */
+  readonly #predict: KernelBuild;
   readonly #options: TrainerOptions;
   readonly #train: TrainConfig;
   readonly #range: LabelRange;
@@ -119,13 +119,13 @@ export class Trainer implements AsyncIterable<TrainEvent> {
 
   /** @internal Use `createTrainer`. */
   constructor(
-    one: KernelBuild,
+    predict: KernelBuild,
     kernels: KernelBuild,
     options: TrainerOptions,
     threads: number,
     pairwise: typeof import("./pairs.js") | undefined,
   ) {
-    this.#one = one;
+    this.#predict = predict;
     const { data, init } = options;
     this.#options = options;
     const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
@@ -358,7 +358,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
    */
   model(): Model {
     const weights = this.#weights();
-    return new Model(this.#one, this.#alive().config, this.#record, (target) => target.parameters().set(weights));
+    return new Model(this.#predict, this.#alive().config, this.#record, (target) => target.parameters().set(weights));
   }
 
   /** @internal `model()` in the trainer's own memory, where there is none for a copy; the trainer is then disposed of. */
@@ -366,7 +366,8 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const session = this.#alive();
     session.parameters().set(this.#weights());
     this.dispose();
-    return new Model(this.#one, session.config, this.#record, session);
+    session.predictWith(this.#predict);
+    return new Model(this.#predict, session.config, this.#record, session);
   }
 
   /** @internal The epoch whose weights `model()` has. */
