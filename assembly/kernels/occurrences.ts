@@ -1,4 +1,5 @@
 import { Desc, FM } from "../abi";
+import { assertOccurrences } from "../bounds";
 
 /**
  * Sorts the occurrences of a batch by feature, in row order within a feature, so that each feature's gradient is summed
@@ -78,4 +79,5 @@ export function sortOccurrences(d: Desc): void {
       if (values && ofRow) store<f32>(value + (<usize>place << 2), load<f32>(values + q));
     }
   }
+  assertOccurrences(d);
 }
