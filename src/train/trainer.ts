@@ -85,7 +85,9 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   // No model has this loss by default.
   const isPairwise = options.model?.loss === "bpr" || options.init?.config.loss === "bpr";
   const pairwise = isPairwise ? await import("./pairs.js") : undefined;
-  const trainer = new Trainer(await kernelBuild("one"), await kernelsFor(threads, options), options, threads, pairwise);
+  const kernels = await kernelsFor(threads, options);
+  const one = options.wasm === undefined ? await kernelBuild("one") : kernels;
+  const trainer = new Trainer(one, kernels, options, threads, pairwise);
   await trainer.prepare();
   await trainer.startThreads();
   return trainer;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Checkpoint, createTrainer, type TrainEvent, type TrainerOptions } from "../../src/api.js";
 import type { Dataset } from "../../src/data/dataset.js";
-import { readLibfm } from "../../src/data/libfm.js";
+import { readLibfm } from "../../src/data/read.js";
 import { assertSameBits } from "../support/compare.js";
 import { libfmText, parse, plantedRows } from "../support/data.js";
 import { digest, errorOf, train } from "../support/train.js";
