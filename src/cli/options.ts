@@ -257,7 +257,7 @@ export const TRAIN_OPTIONS = {
   onDivergence: value(
     "--on-divergence <what>",
     "Training",
-    "when a loss, gradient or weight stops being finite: stop, or retry from the end of the epoch before with half the " +
+    "when a loss, gradient or weight stops being finite: stop, or retry from the end of the best epoch with half the " +
       "learning rate",
     oneOf("stop", "retry"),
     "stop",

@@ -48,7 +48,7 @@ export interface TrainerOptions extends ComputeOptions {
   resume?: CheckpointSource;
   /**
    * What to do when a loss, a gradient or a weight stops being finite. `stop` (default): throw IFM_DIVERGED. `retry`: go
-   * back to the end of the epoch before and go on with half the learning rate.
+   * back to the end of the best epoch, or to the start, and go on with half the learning rate.
    */
   onDivergence?: "stop" | "retry";
   /** How often at most; 3 by default. */
