@@ -105,13 +105,8 @@ describe("the files of the package", () => {
 });
 
 /**
-<<<<<<< HEAD
  * What an application's bundler makes of the core, minified: all that src/api.ts exports, for a browser, without what is
  * imported when it is needed, such as decompression, checkpoints and a report on divergence. Node's files come on top there.
-=======
- * What an application's bundler makes of the core, minified: all that src/api.ts exports, for a browser. What is imported
- * when it is needed, such as decompression, is not part of it; Node's files come on top there.
->>>>>>> checkpoint
  */
 async function bundle(): Promise<string> {
   const entry = "\0core";
@@ -139,7 +134,6 @@ async function bundle(): Promise<string> {
   });
   try {
     const { output } = await build.generate({ format: "esm", minify: true });
-<<<<<<< HEAD
     const chunks = new Map(output.flatMap((file) => (file.type === "chunk" ? [[file.fileName, file]] : [])));
     const loaded = new Set<string>();
     const load = (name: string) => {
@@ -149,10 +143,6 @@ async function bundle(): Promise<string> {
     };
     for (const { fileName, isEntry } of chunks.values()) if (isEntry) load(fileName);
     return [...loaded].map((name) => chunks.get(name)!.code).join("");
-=======
-    const chunks = output.filter((file) => file.type === "chunk");
-    return chunks.map(({ isDynamicEntry, code }) => (isDynamicEntry ? "" : code)).join("");
->>>>>>> checkpoint
   } finally {
     await build.close();
   }
@@ -264,18 +254,11 @@ describe("package.json", () => {
     const resolve = (name: string) => fileURLToPath(import.meta.resolve(name));
     expect(resolve("ifm-wasm")).toBe(join(ROOT, "dist/node.js"));
     expect(resolve("ifm-wasm/metrics")).toBe(join(ROOT, "dist/metrics.js"));
-<<<<<<< HEAD
     expect(resolve("ifm-wasm/serve")).toBe(join(ROOT, "dist/serve.js"));
     expect(resolve("ifm-wasm/predict")).toBe(join(ROOT, "dist/predict.js"));
     expect(resolve("ifm-wasm/inline")).toBe(join(ROOT, "dist/inline.js"));
     expect(resolve("ifm-wasm/wasm/ifm-threads.wasm")).toBe(join(ROOT, "wasm/ifm-threads.wasm"));
     expect(resolve("ifm-wasm/checkpoint")).toBe(join(ROOT, "dist/checkpoint.js"));
-=======
-    expect(resolve("ifm-wasm/checkpoint")).toBe(join(ROOT, "dist/checkpoint.js"));
-    expect(resolve("ifm-wasm/predict")).toBe(join(ROOT, "dist/predict.js"));
-    expect(resolve("ifm-wasm/inline")).toBe(join(ROOT, "dist/inline.js"));
-    expect(resolve("ifm-wasm/wasm/ifm-threads.wasm")).toBe(join(ROOT, "wasm/ifm-threads.wasm"));
->>>>>>> checkpoint
     expect(resolve("ifm-wasm/wasm")).toBe(join(ROOT, "wasm/ifm.wasm"));
     expect(resolve("ifm-wasm/package.json")).toBe(join(ROOT, "package.json"));
   });
