@@ -3,6 +3,7 @@ import { mostThreads, readModelFile, writeModelFile } from "#runtime";
 import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
+import { bytesOf, isResponse } from "../fetch.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
 import { formatBytes } from "../wasm/arena.js";
@@ -53,6 +54,17 @@ export interface PredictOptions {
   samplePairs?: number;
 }
 
+/** Where a model file can come from. A `File` is a `Blob`. */
+export type ModelSource = string | URL | Uint8Array | ArrayBuffer | Response | Blob | ReadableStream<Uint8Array>;
+
+/** The bytes of a model file, and its name as far as it has one. */
+async function readModel(source: ModelSource): Promise<[Uint8Array, string | undefined]> {
+  if (typeof source === "string" || "href" in source) return [await readModelFile(source), String(source)];
+  if (ArrayBuffer.isView(source)) return [source, undefined];
+  const name = isResponse(source) ? source.url : "name" in source ? String(source.name) : "";
+  return [await bytesOf(source, "IFM_MODEL"), name || undefined];
+}
+
 /**
  * A trained model: scores rows, says how good the scores are, and is one file.
  *
@@ -93,16 +105,15 @@ export class Model {
   /**
    * Loads a model file.
    *
-   * @param source its path or URL, or its bytes
+   * @param source where it is (a URL or, in runtimes that have files, a path), its bytes, or what has them
    * @throws IfmError IFM_MODEL when it cannot be read, is damaged or is not a model of this package; IFM_MEMORY when it
    * would take more than `maxMemory`
    */
-  static async load(source: string | URL | Uint8Array, options: LoadOptions = {}): Promise<Model> {
-    const isBytes = source instanceof Uint8Array;
-    const bytes = isBytes ? source : await readModelFile(source);
-    const place = isBytes ? {} : { file: String(source) };
+  static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
+    const [bytes, file] = await readModel(source);
+    const place = file === undefined ? {} : { file };
     if (options.integrity !== undefined) await checkIntegrity(bytes, options.integrity, place);
-    const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, place.file);
+    const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, file);
     const threads = validateThreads(options.threads ?? 1, mostThreads());
     const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
     const need = planMemory(config, FM_SLOTS, undefined, threads, dtype).arena.bytes;
@@ -119,7 +130,7 @@ export class Model {
     };
     const model = new Model(kernels, config, record, fill, threads, dtype);
     if (digest !== undefined) {
-      checkDigest(digest, `sha256-${(await webHash("256", data)) ?? model.#alive().sha256([data])}`, place);
+      checkDigest(digest, (await webHash("256", data)) ?? model.#alive().sha256([data]), place);
     }
     await model.#alive().startThreads((reason) => options.onWarning?.(`a thread is not there: ${reason}`));
     return model;
@@ -150,7 +161,7 @@ export class Model {
         for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
       },
     }));
-    return modelParts(this.config, this.record, tensors, `sha256-${session.sha256(dataParts(tensors))}`);
+    return modelParts(this.config, this.record, tensors, session.sha256(dataParts(tensors)));
   }
 
   /** Names, shapes and sizes of the tensors, in the order of the file. */

@@ -59,12 +59,9 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const threads = validateThreads(options.threads ?? 1, mostThreads());
-  const trainer = new Trainer(
-    await kernelBuild("predict"),
-    await kernelsFor("one", threads, options),
-    options,
-    threads,
-  );
+  const kernels = await kernelsFor("one", threads, options);
+  const predict = options.wasm === undefined ? await kernelBuild("predict") : kernels;
+  const trainer = new Trainer(predict, kernels, options, threads);
   await trainer.startThreads();
   return trainer;
 }
