@@ -40,11 +40,11 @@ export async function checkIntegrity(bytes: Uint8Array, integrity: string, place
 }
 
 /**
- * @param hash SHA-256 in Base64; undefined where nothing computes it
+ * @param hash SHA-256 in Base64
  * @throws IfmError IFM_MODEL
  */
-export function checkDigest(said: string, hash: string | undefined, place: ErrorPlace): void {
-  if (hash === undefined || said === `sha256-${hash}`) return;
+export function checkDigest(said: string, hash: string, place: ErrorPlace): void {
+  if (said === `sha256-${hash}`) return;
   throw new IfmError("IFM_MODEL", `weights: expected digest ${said.slice(0, 80)}, found sha256-${hash}`, {
     ...place,
     hint: CHANGED,

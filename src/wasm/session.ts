@@ -383,9 +383,8 @@ export class Session {
     return { score: scores[0]!, ...explainRow(this.#parts(), data) };
   }
 
-  /** SHA-256 of bytes in parts, in Base64; undefined where a caller's kernels have none. */
-  sha256(parts: Iterable<Uint8Array>): string | undefined {
-    if (!("sha256" in this.kernels)) return undefined;
+  /** SHA-256 of bytes in parts, in Base64. */
+  sha256(parts: Iterable<Uint8Array>): string {
     return sha256(this.kernels, this.memory, this.#plan.serving.hash, parts);
   }
 
