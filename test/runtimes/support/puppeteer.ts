@@ -23,6 +23,9 @@ const OPTIONS = {
   },
 };
 
+/** What a call may take: training in a page is one. */
+const CALL_MILLISECONDS = 240_000;
+
 /** Starts Chromium or Firefox without a window. */
 export async function launch(name: keyof typeof OPTIONS): Promise<Browser> {
   const require = createRequire(new URL("../package.json", import.meta.url));
@@ -31,7 +34,13 @@ export async function launch(name: keyof typeof OPTIONS): Promise<Browser> {
   // Root cannot use Chromium's sandbox.
   const more = name === "chromium" && process.getuid?.() === 0 ? ["--no-sandbox"] : [];
   const executablePath = systemProgram(name);
-  const browser = await puppeteer.launch({ ...options, args: [...args, ...more], executablePath, headless: true });
+  const browser = await puppeteer.launch({
+    ...options,
+    args: [...args, ...more],
+    executablePath,
+    headless: true,
+    protocolTimeout: CALL_MILLISECONDS,
+  });
   const page = await browser.newPage();
   return {
     version: (await browser.version()).replace(/^.*\//, ""),
