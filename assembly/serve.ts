@@ -10,7 +10,6 @@ import { scoreBegin } from "./score";
 // @ts-ignore: decorator
 @global const SMALL_TABLES = true;
 
-export { sha256 } from "./sha256";
 export { topKeep, topSort };
 
 /** Scores of candidates, into d.yHat. */

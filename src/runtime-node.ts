@@ -29,7 +29,7 @@ const compiled = new Map<BuildName, Promise<WebAssembly.Module>>();
  *
  * @throws IfmError IFM_WASM, caused by a CompileError when this runtime has no relaxed SIMD
  */
-export async function kernelBuild(build: BuildName): Promise<KernelBuild> {
+export async function kernelBuild(build: BuildName, _alone?: BuildName): Promise<KernelBuild> {
   const { url, shared } = BUILDS[build];
   let module = compiled.get(build);
   if (module === undefined) {

@@ -11,15 +11,15 @@ import type { BuildName, KernelBuild } from "./wasm/load.js";
 /**
  * The function `kernelBuild` of a runtime.
  *
- * @param sources kernels that the runtime has, compiled when they are asked for; those for one thread do for several,
- *   of which no other then starts
+ * @param sources kernels that the runtime has, compiled when they are asked for; where it has none for several threads,
+ *   those for one, `alone`, do, and no other then starts
  */
 export function kernelBuilds(
   sources: Partial<Record<BuildName, () => KernelSource | Promise<KernelSource>>>,
-): (build: BuildName) => Promise<KernelBuild> {
+): (build: BuildName, alone?: BuildName) => Promise<KernelBuild> {
   const compiled = new Map<BuildName, Promise<WebAssembly.Module>>();
-  return async (build) => {
-    const name = build === "threads" && sources.threads === undefined ? "one" : build;
+  return async (build, alone = "one") => {
+    const name = build === "threads" && sources.threads === undefined ? alone : build;
     const source = sources[name];
     if (source === undefined) throw new WebAssembly.CompileError(`there are no kernels "${name}" here`);
     let module = compiled.get(name);

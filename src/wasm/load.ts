@@ -10,6 +10,7 @@ export interface CommonKernels {
   heapBase(): number;
   probability(score: number): number;
   allFinite(x: number, floats: number): number;
+  sha256(state: number, data: number, blocks: number): void;
   predictBatch(desc: number, scratch: number): void;
   metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
 }
@@ -39,7 +40,6 @@ export interface ServingKernels {
   explainRow(desc: number, request: number, scratch: number): number;
   explainPairs(desc: number, request: number, s: number): void;
   decodeRecord(desc: number, id: number, scratch: number, w: number): void;
-  sha256(state: number, data: number, blocks: number): void;
 }
 
 /** Who trains on one thread does not serve, and the other way round; modules for several threads have everything. */
@@ -96,7 +96,7 @@ export async function kernelsFor(
       onWarning?.("fast changes nothing: there is no relaxed SIMD here");
     }
   }
-  return kernelBuild(threads > 1 ? "threads" : alone);
+  return kernelBuild(threads > 1 ? "threads" : alone, alone);
 }
 
 /** What the debug build calls; the shipped one has no assertions. */

@@ -389,6 +389,11 @@ export class Session {
 
   #parts(): Parts {
     const { config, memory, kernels } = this;
+    if (!("rank" in kernels)) {
+      throw new IfmError("IFM_WASM", "kernels: these train, and neither rank nor explain", {
+        hint: "load the model with wasm/ifm-predict.wasm",
+      });
+    }
     const { staging, serving, scratch } = this.#plan;
     return { config, memory, kernels, desc: this.#desc, staging, serving, scratch: scratch[0]! };
   }
