@@ -14,8 +14,11 @@ export { defaultModel, defaultTrain } from "./config.js";
 export type { Dataset } from "./data/dataset.js";
 export { LibfmParser, readLibfm } from "./data/libfm.js";
 export { type ErrorCode, IfmError } from "./errors.js";
+export type { Explanation, NetworkContribution, PairContribution } from "./model/explanation.js";
 export { Model, type PredictOptions } from "./model/model.js";
+export type { Ranking, RankOptions } from "./model/rank.js";
 export type { TrainingRecord } from "./model/record.js";
+export type { CandidateTable, FeatureRow, FeatureSlots } from "./model/slots.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";
 export type {

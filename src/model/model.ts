@@ -9,7 +9,9 @@ import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.
 import { Session } from "../wasm/session.js";
 import { decodeModel, encodeModel, modelParts } from "./format.js";
 import { layoutOf, type TensorSpec } from "./layout.js";
+import { checkRequest, joinRows, type Ranking, type RankOptions, topOf } from "./rank.js";
 import type { TrainingRecord } from "./record.js";
+import type { CandidateTable, FeatureRow, FeatureSlots, SlotTable } from "./slots.js";
 
 /** Room for rows of this many slots, until a longer one comes. */
 const FM_SLOTS = 4096;
@@ -137,6 +139,11 @@ export class Model {
     const session = this.#sessionFor(data);
     this.#checkSampling(samplePairs);
     for (const { first, scores } of session.scoreBlocks(data, samplePairs)) out.set(scores, first);
+    return this.#finish(out, link, clip);
+  }
+
+  /** From raw scores to what was asked for, in place. */
+  #finish(out: Float32Array, link: PredictOptions["link"], clip: boolean): Float32Array {
     if (clip) {
       const { labelMin, labelMax } = this.record;
       if (labelMin === undefined || labelMax === undefined) {
@@ -144,8 +151,47 @@ export class Model {
       }
       for (let r = 0; r < out.length; r++) out[r] = Math.min(labelMax, Math.max(labelMin, out[r]!));
     }
-    if (link === "sigmoid") for (let r = 0; r < out.length; r++) out[r] = session.kernels.probability(out[r]!);
+    if (link === "sigmoid") for (let r = 0; r < out.length; r++) out[r] = this.#alive().kernels.probability(out[r]!);
     return out;
+  }
+
+  /**
+   * Scores many candidates that share a context, and puts them in order. Scores are those that `predict` gives for the
+   * joined rows, to the accuracy of 32-bit floats.
+   *
+   * @param context    what the candidates share: user, time, place …
+   * @param candidates what is to be ranked
+   * @throws IfmError IFM_DATA when a part holds no ids and numbers, or context and candidate together are no row of the
+   * model
+   */
+  rank(
+    context: FeatureSlots,
+    candidates: CandidateTable | readonly FeatureRow[],
+    { topK, link = "identity", clip = false }: RankOptions = {},
+  ): Ranking {
+    const request = checkRequest(this.config, context, candidates);
+    const { count } = request.candidates;
+    if (topK !== undefined && (!Number.isSafeInteger(topK) || topK < 1)) {
+      throw new IfmError("IFM_USAGE", `topK: expected a whole number from 1, got ${topK}`);
+    }
+    const scores = this.predict(
+      joinRows(
+        request,
+        Uint32Array.from({ length: count }, (_, r) => r),
+      ),
+    );
+    const indices = topOf(scores, topK ?? count);
+    const n = this.config.features;
+    const unknown = ({ features }: SlotTable) => features.reduce((sum, id) => sum + Number(id >= n), 0);
+    return {
+      indices,
+      scores: this.#finish(
+        Float32Array.from(indices, (index) => scores[index]!),
+        link,
+        clip,
+      ),
+      unknownFeatures: unknown(request.context) + unknown(request.candidates),
+    };
   }
 
   /**
