@@ -14,6 +14,57 @@ export interface WorkerOptions {
   worker?: Worker | MessagePort | URL;
 }
 
+/** Calls of an object in the worker, by name. */
+type Methods<Calls> = { [Name in keyof Calls]: (...args: never[]) => unknown };
+
+export interface CallOptions {
+  /** What the worker shall have instead of a copy. */
+  transfer?: Transferable[];
+  /** Called with what the worker tells beside the answer, also later. */
+  onTold?: (told: Told) => void;
+  /** Called with the number of the call. */
+  onSent?: (id: number) => void;
+}
+
+/** An object in the worker. The worker ends with the last that somebody holds. */
+export class Remote<Calls extends Methods<Calls>> {
+  readonly connection: Connection;
+  readonly #target: number;
+  readonly #name: string;
+  #disposed = false;
+
+  /** @param name what errors call it */
+  constructor(connection: Connection, target: number, name: string) {
+    this.connection = connection;
+    this.#target = target;
+    this.#name = name;
+    connection.hold();
+  }
+
+  /**
+   * Calls one of its methods.
+   *
+   * @throws what the method throws; IfmError IFM_USAGE when an argument cannot be sent, or after `dispose`
+   */
+  async call<Name extends keyof Calls & string>(
+    method: Name,
+    args: Parameters<Calls[Name]>,
+    options: CallOptions = {},
+  ): Promise<ReturnType<Calls[Name]>> {
+    if (this.#disposed) throw new IfmError("IFM_USAGE", `${this.#name}: used after dispose()`);
+    const result = await this.connection.call(this.#target, method, args, options);
+    return result as ReturnType<Calls[Name]>;
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    // Of a worker that has failed, or ends with this, there is no answer.
+    this.connection.call(this.#target, "dispose", [], {}).catch(() => undefined);
+    this.connection.release();
+  }
+}
+
 interface Pending {
   resolve(result: unknown): void;
   reject(error: unknown): void;
@@ -27,6 +78,8 @@ export class Connection {
   readonly #calls = new Map<number, Pending>();
   readonly #listeners = new Map<number, (told: Told) => void>();
   #nextId = 1;
+  /** The object in the worker that is there from the start. */
+  readonly host: Remote<HostCalls>;
   /** Objects that somebody holds; without any, the worker ends. */
   #held = 0;
   /** Why there are no more answers. */
@@ -39,18 +92,19 @@ export class Connection {
     port.addEventListener("error", this.#onError);
     port.addEventListener("messageerror", this.#onError);
     this.#port.start?.();
+    this.host = new Remote(this, HOST, "worker");
   }
 
   /**
    * Starts a worker, or takes the one that is given.
    *
+   * @returns the connection, held once: `release` is due
    * @throws IfmError IFM_WASM when it does not start, or is of another version
    */
-  static async open({ worker }: WorkerOptions): Promise<Connection> {
+  static async open(worker: WorkerOptions["worker"]): Promise<Connection> {
     const connection = Connection.#connect(worker);
-    connection.hold();
     try {
-      const version = await connection.call<HostCalls, "version">(HOST, "version", []);
+      const version = await connection.host.call("version", []);
       if (version === VERSION) return connection;
       throw new IfmError("IFM_WASM", `worker: expected version ${VERSION} of ifm-wasm, found ${version}`, {
         hint: "the worker's file and the page's code must come from the same version",
@@ -86,34 +140,18 @@ export class Connection {
     this.#stop(new IfmError("IFM_USAGE", "worker: used after dispose()"));
   }
 
-  /**
-   * Calls a method of an object in the worker.
-   *
-   * @param transfer what the worker shall have instead of a copy
-   * @param onTold   called with what the worker tells beside the answer
-   * @param onSent   called with the number of the call
-   * @throws what the method throws; IfmError IFM_USAGE when an argument cannot be sent
-   */
-  call<Calls, Name extends keyof Calls & string>(
-    target: number,
-    method: Name,
-    args: Calls[Name] extends (...args: infer Args) => unknown ? Args : never,
-    {
-      transfer = [],
-      onTold,
-      onSent,
-    }: { transfer?: Transferable[]; onTold?: (told: Told) => void; onSent?: (id: number) => void } = {},
-  ): Promise<Calls[Name] extends (...args: never) => infer Result ? Result : never> {
+  /** Sends a call; `Remote` knows what it may be. */
+  call(target: number, method: string, args: readonly unknown[], { transfer, onTold, onSent }: CallOptions): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#lost) throw this.#lost;
       const id = this.#nextId++;
       try {
-        this.#port.postMessage({ id, target, method, args } satisfies Call, transfer);
+        this.#port.postMessage({ id, target, method, args } satisfies Call, transfer ?? []);
       } catch (cause) {
         const { message } = cause as Error;
         throw new IfmError("IFM_USAGE", `${method}: an argument cannot be sent to a worker (${message})`, { cause });
       }
-      this.#calls.set(id, { resolve: resolve as Pending["resolve"], reject });
+      this.#calls.set(id, { resolve, reject });
       if (onTold) this.#listeners.set(id, onTold);
       onSent?.(id);
     });

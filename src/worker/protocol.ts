@@ -103,8 +103,7 @@ export interface ModelCalls {
   unknownFeatures(rows: WireRows): number;
   tensor(name: string): Float32Array;
   toBytes(): Uint8Array;
-  toBlob(): Blob;
-  saveToOpfs(path: string): void;
+  save(path: string): void;
   dispose(): void;
 }
 

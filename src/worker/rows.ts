@@ -13,6 +13,8 @@ export const TELL_MILLISECONDS = 100;
 export interface Reading {
   tell(progress: ReadingProgress): void;
   signal: AbortSignal;
+  /** Whether the arrays are to be in buffers that can be emptied, see data/movable.ts. */
+  movable?: boolean;
 }
 
 /**
@@ -20,10 +22,11 @@ export interface Reading {
  *
  * @throws IfmError as `readLibfm`; IFM_ABORTED
  */
-export async function unpackRows(rows: WireRows, reading: Reading): Promise<Dataset> {
+export async function unpackRows(rows: WireRows, { movable = false, ...reading }: Reading): Promise<Dataset> {
   if ("dataset" in rows) return rows.dataset;
-  const { chunks, totalBytes } = await open(rows.bytes, "IFM_DATA");
-  return readLibfm(watched(chunks, { name: rows.name, totalBytes }, reading), { name: rows.name, movable: true });
+  const { bytes, name } = rows;
+  const { chunks, totalBytes } = await open(bytes, "IFM_DATA");
+  return readLibfm(watched(chunks, { name, totalBytes }, reading), { name, movable });
 }
 
 /** The bytes that the page has sent, or has said where to find. */
@@ -53,20 +56,33 @@ async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-/** The chunks, while somebody is told how many there were and may stop them. */
+/** The chunks, while somebody is told how many there were, and may stop them also when none comes. */
 async function* watched(
   chunks: AsyncIterable<Uint8Array>,
   { name, totalBytes }: { name: string; totalBytes: number | undefined },
   { tell, signal }: Reading,
 ): AsyncGenerator<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const aborted = new Promise<never>((_, reject) => {
+    const stop = () => reject(new IfmError("IFM_ABORTED", "stopped while it was read", { file: name }));
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop);
+  });
   let bytes = 0;
   let told = performance.now();
-  for await (const chunk of chunks) {
-    if (signal.aborted) throw new IfmError("IFM_ABORTED", "stopped while it was read", { file: name });
-    bytes += chunk.length;
-    yield chunk;
-    if (performance.now() - told < TELL_MILLISECONDS) continue;
-    told = performance.now();
-    tell({ name, bytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([aborted, iterator.next()]);
+      if (done) return;
+      bytes += value.length;
+      yield value;
+      if (performance.now() - told < TELL_MILLISECONDS) continue;
+      told = performance.now();
+      tell({ name, bytes, ...(totalBytes === undefined ? {} : { totalBytes }) });
+    }
+  } finally {
+    aborted.catch(() => undefined);
+    // Not waited for: it ends when the next chunk comes.
+    iterator.return?.().catch(() => undefined);
   }
 }
