@@ -12,11 +12,13 @@ export type {
 } from "./config.js";
 export { defaultModel, defaultTrain } from "./config.js";
 export type { Dataset } from "./data/dataset.js";
-export { LibfmParser, readLibfm } from "./data/libfm.js";
+export { LibfmParser } from "./data/libfm.js";
+export { type LibfmSource, readLibfm } from "./data/read.js";
 export { type ErrorCode, IfmError } from "./errors.js";
 export type { Explanation, NetworkContribution, PairContribution } from "./model/explanation.js";
 export { Model, type PredictOptions } from "./model/model.js";
 export type { Ranking, RankOptions } from "./model/rank.js";
+export { Model, type ModelSource, type PredictOptions } from "./model/model.js";
 export type { TrainingRecord } from "./model/record.js";
 export type { CandidateTable, FeatureRow, FeatureSlots } from "./model/slots.js";
 export type { EvaluateOptions } from "./train/metrics.js";
@@ -32,4 +34,5 @@ export type {
   TrainEvent,
 } from "./train/types.js";
 export { VERSION } from "./version.js";
+export type { KernelSource } from "./wasm/compile.js";
 export type { ComputeOptions } from "./wasm/load.js";

@@ -1,6 +1,6 @@
 import { IfmError } from "../errors.js";
 import type { Dataset } from "./dataset.js";
-import { type LibfmOptions, LibfmParser, type LibfmSource, pushAll } from "./libfm.js";
+import { type LibfmOptions, LibfmParser, type LibfmText, pushAll } from "./libfm.js";
 
 /** How often something occurs, and the lines of the file where it occurs first (at most 5). */
 export interface Found {
@@ -104,13 +104,13 @@ const MANY_HOLES = 1000;
 /**
  * Reads a libFM text to the end, whatever is in it, and reports what it holds and what looks wrong.
  *
- * @param source as for `readLibfm`
+ * @param source bytes of the text, not compressed
  * @param options as for `readLibfm`; `maxErrors` (default 20) is how many broken lines are reported in full
  * @throws {IfmError} IFM_DATA only when there is nothing to report on: no line with a row, or a file of another kind;
  *   IFM_MEMORY when the rows do not fit; what the source throws
  */
 export async function checkDataset(
-  source: LibfmSource,
+  source: LibfmText,
   options: Omit<LibfmOptions, "onError"> = {},
 ): Promise<CheckReport> {
   const errors: IfmError[] = [];

@@ -3,6 +3,7 @@ import { mostThreads, readModelFile, writeModelFile } from "#runtime";
 import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
+import { bytesOf, isResponse } from "../fetch.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
 import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
@@ -30,6 +31,17 @@ export interface PredictOptions {
    * 1 = all (default).
    */
   samplePairs?: number;
+}
+
+/** Where a model file can come from. A `File` is a `Blob`. */
+export type ModelSource = string | URL | Uint8Array | ArrayBuffer | Response | Blob | ReadableStream<Uint8Array>;
+
+/** The bytes of a model file, and its name as far as it has one. */
+async function readModel(source: ModelSource): Promise<[Uint8Array, string | undefined]> {
+  if (typeof source === "string" || "href" in source) return [await readModelFile(source), String(source)];
+  if (ArrayBuffer.isView(source)) return [source, undefined];
+  const name = isResponse(source) ? source.url : "name" in source ? String(source.name) : "";
+  return [await bytesOf(source, "IFM_MODEL"), name || undefined];
 }
 
 /**
@@ -71,13 +83,12 @@ export class Model {
   /**
    * Loads a model file.
    *
-   * @param source its path or URL, or its bytes
+   * @param source where it is (a URL or, in runtimes that have files, a path), its bytes, or what has them
    * @throws IfmError IFM_MODEL when it cannot be read, is damaged or is not a model of this package
    */
-  static async load(source: string | URL | Uint8Array, options: ComputeOptions = {}): Promise<Model> {
-    const isBytes = source instanceof Uint8Array;
-    const bytes = isBytes ? source : await readModelFile(source);
-    const { config, record, tensors } = decodeModel(bytes, isBytes ? undefined : String(source));
+  static async load(source: ModelSource, options: ComputeOptions = {}): Promise<Model> {
+    const [bytes, file] = await readModel(source);
+    const { config, record, tensors } = decodeModel(bytes, file);
     const threads = validateThreads(options.threads ?? 1, mostThreads());
     const kernels = await kernelsFor(threads, options);
     const fill = (session: Session) => {
