@@ -42,6 +42,8 @@ export async function serveDemo(port) {
     if (bytes === undefined) response.writeHead(404, HEADERS).end();
     else response.writeHead(200, { ...HEADERS, "content-type": TYPES[extname(path)] ?? "text/plain" }).end(bytes);
   });
-  await new Promise((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", () => resolve(undefined)));
+  await new Promise((resolve, reject) =>
+    server.once("error", reject).listen(port, "127.0.0.1", () => resolve(undefined)),
+  );
   return server;
 }

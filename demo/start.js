@@ -11,7 +11,8 @@ import { serveDemo } from "./server.js";
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const { values } = parseArgs({ options: { port: { type: "string", default: "8420" } } });
 
-const npm = (...args) => execFileSync("npm", args, { cwd: ROOT, stdio: "inherit", shell: process.platform === "win32" });
+const npm = (...args) =>
+  execFileSync("npm", args, { cwd: ROOT, stdio: "inherit", shell: process.platform === "win32" });
 
 if (!existsSync(`${ROOT}dist/worker.js`) || !existsSync(`${ROOT}wasm/ifm-threads.wasm`)) npm("run", "build");
 if (!existsSync(`${ROOT}demo/node_modules/vite`)) {

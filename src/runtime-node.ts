@@ -48,6 +48,11 @@ export function mostThreads(): number {
   return availableParallelism();
 }
 
+/** Why there can be no other threads; here there can. */
+export function whyOneThread(): string | undefined {
+  return undefined;
+}
+
 /** Another thread; it keeps no process alive. */
 export interface Thread {
   end(): void;

@@ -43,6 +43,11 @@ export function mostThreads(): number {
   return 1;
 }
 
+/** Why there can be no other threads. */
+export function whyOneThread(): string | undefined {
+  return "this runtime has no others";
+}
+
 /** Another thread. */
 export interface Thread {
   end(): void;

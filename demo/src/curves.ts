@@ -117,7 +117,11 @@ export class Curves {
         this.#drawMetrics();
         this.#draw();
       };
-      return h("button", { type: "button", "aria-pressed": String(name === this.#metric), onclick: choose }, METRICS[name].label);
+      return h(
+        "button",
+        { type: "button", "aria-pressed": String(name === this.#metric), onclick: choose },
+        METRICS[name].label,
+      );
     });
     byId("metrics").replaceChildren(...buttons);
   }
@@ -135,6 +139,12 @@ export class Curves {
       return h("td", {}, value === undefined ? "" : METRICS[name].format(value));
     };
     const values = this.#available.flatMap((name) => [cell(train, name), cell(validation, name)]);
-    return h("tr", {}, h("th", { scope: "row" }, epoch), ...values, h("td", {}, formatCount(Math.round(rowsPerSecond))));
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, epoch),
+      ...values,
+      h("td", {}, formatCount(Math.round(rowsPerSecond))),
+    );
   }
 }

@@ -1,5 +1,5 @@
-import { type Dataset, type ReadingProgress, readRows } from "ifm-wasm/worker";
 import sampleFields from "virtual:sample-names";
+import { type Dataset, type ReadingProgress, readRows } from "ifm-wasm/worker";
 import trainUrl from "../../sample/adult.train.libfm.gz?url";
 import validationUrl from "../../sample/adult.validation.libfm.gz?url";
 
@@ -101,7 +101,10 @@ export function featuresInSlot(data: Dataset, slot: number, most: number): numbe
     const id = data.features[data.rowPtr[r]! + slot]!;
     counts.set(id, (counts.get(id) ?? 0) + 1);
   }
-  return [...counts].sort((a, b) => b[1] - a[1]).slice(0, most).map(([id]) => id);
+  return [...counts]
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, most)
+    .map(([id]) => id);
 }
 
 /** Labels are two values, such as 1 and −1. */

@@ -8,12 +8,7 @@ export type Order = "highest" | "lowest" | "wrong" | "file";
  *
  * @param target label of a row on the scale of the scores
  */
-export function firstRows(
-  scores: Float32Array,
-  order: Order,
-  most: number,
-  target: (row: number) => number,
-): number[] {
+export function firstRows(scores: Float32Array, order: Order, most: number, target: (row: number) => number): number[] {
   if (order === "file") return Array.from({ length: Math.min(most, scores.length) }, (_, row) => row);
   const key: (row: number) => number = {
     highest: (row: number) => scores[row]!,

@@ -1,12 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { mostThreads, readModelFile, writeModelFile } from "#runtime";
-import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
+import { readModelFile, writeModelFile } from "#runtime";
+import { type ModelConfig, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { bytesOf, isResponse } from "../fetch.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
-import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor, threadsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
 import { decodeModel, encodeModel, modelParts } from "./format.js";
 import { layoutOf, type TensorSpec } from "./layout.js";
@@ -89,7 +89,7 @@ export class Model {
   static async load(source: ModelSource, options: ComputeOptions = {}): Promise<Model> {
     const [bytes, file] = await readModel(source);
     const { config, record, tensors } = decodeModel(bytes, file);
-    const threads = validateThreads(options.threads ?? 1, mostThreads());
+    const threads = threadsFor(options);
     const kernels = await kernelsFor(threads, options);
     const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);

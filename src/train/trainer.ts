@@ -1,12 +1,12 @@
-import { breathe, kernelBuild, mostThreads } from "#runtime";
-import { type ModelConfig, type TrainConfig, validateThreads, validateTrainConfig } from "../config.js";
+import { breathe, kernelBuild } from "#runtime";
+import { type ModelConfig, type TrainConfig, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { parameterCount } from "../model/layout.js";
 import { Model } from "../model/model.js";
 import type { TrainingRecord } from "../model/record.js";
 import { VERSION } from "../version.js";
-import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor, threadsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
 import { checkLabels, configureModel, takeTensors } from "./configure.js";
 import { EarlyStopping } from "./early-stopping.js";
@@ -58,7 +58,7 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  * @throws IfmError IFM_USAGE, IFM_DATA, IFM_MEMORY
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const threads = validateThreads(options.threads ?? 1, mostThreads());
+  const threads = threadsFor(options);
   const kernels = await kernelsFor(threads, options);
   const one = options.wasm === undefined ? await kernelBuild("one") : kernels;
   const trainer = new Trainer(one, kernels, options, threads);

@@ -1,4 +1,5 @@
-import { compileKernels, kernelBuild } from "#runtime";
+import { compileKernels, kernelBuild, mostThreads, whyOneThread } from "#runtime";
+import { validateThreads } from "../config.js";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 import type { KernelSource } from "./compile.js";
@@ -56,6 +57,15 @@ export interface ComputeOptions {
   wasm?: KernelSource;
   /** Told what does not stop the work, such as a thread that could not be started. */
   onWarning?: (text: string) => void;
+}
+
+/** Threads to make room for: as many as asked for but, which is then said, one where there can be no others. */
+export function threadsFor({ threads = 1, onWarning }: ComputeOptions): number {
+  const count = validateThreads(threads, mostThreads());
+  const reason = threads === 1 ? undefined : whyOneThread();
+  if (reason === undefined) return count;
+  onWarning?.(`one thread computes: ${reason}`);
+  return 1;
 }
 
 /** The kernels that suit the options and the runtime. */

@@ -128,6 +128,11 @@ export async function readRows(
   });
 }
 
+interface Listeners {
+  onWarning?: Compute["onWarning"] | undefined;
+  onReading?: Reading["onReading"] | undefined;
+}
+
 /** Uses a worker, which ends afterwards unless somebody holds an object in it. */
 async function connected<T>(
   worker: WorkerOptions["worker"],
@@ -169,7 +174,7 @@ class Stopping {
   }
 }
 
-function tellTo({ onWarning, onReading }: Reading & Pick<Compute, "onWarning">): (told: Told) => void {
+function tellTo({ onWarning, onReading }: Listeners): (told: Told) => void {
   return (told) => {
     if ("warning" in told) onWarning?.(told.warning);
     else onReading?.(told.reading);

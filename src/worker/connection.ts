@@ -141,7 +141,12 @@ export class Connection {
   }
 
   /** Sends a call; `Remote` knows what it may be. */
-  call(target: number, method: string, args: readonly unknown[], { transfer, onTold, onSent }: CallOptions): Promise<unknown> {
+  call(
+    target: number,
+    method: string,
+    args: readonly unknown[],
+    { transfer, onTold, onSent }: CallOptions,
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#lost) throw this.#lost;
       const id = this.#nextId++;

@@ -1,5 +1,4 @@
 import type { ModelConfig } from "../config.js";
-import type { Explanation } from "../model/explanation.js";
 import type { PredictOptions } from "../model/model.js";
 import type { Ranking, RankOptions } from "../model/rank.js";
 import type { TrainingRecord } from "../model/record.js";
@@ -7,8 +6,8 @@ import type { CandidateTable, FeatureRow, FeatureSlots } from "../model/slots.js
 import type { EvaluateOptions } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
 import { type CallOptions, type Connection, Remote } from "./connection.js";
-import type { ModelCalls, WireModel, WireRows } from "./protocol.js";
 import { Packing, type RowSource } from "./packing.js";
+import type { ModelCalls, WireModel, WireRows } from "./protocol.js";
 
 /** A model in a worker. Its calls are those of `Model`, as promises; rows may also be files, read in the worker. */
 export class WorkerModel {
@@ -44,11 +43,6 @@ export class WorkerModel {
     options: RankOptions = {},
   ): Promise<Ranking> {
     return this.#remote.call("rank", [context, candidates, options]);
-  }
-
-  /** Why a row has its score. */
-  explain(row: FeatureRow): Promise<Explanation> {
-    return this.#remote.call("explain", [row]);
   }
 
   /** How many slots of the rows have a feature that the model does not know. */

@@ -91,7 +91,9 @@ async function copyOf<T extends Numbers>(array: T): Promise<T> {
   return new (array.constructor as new (buffer: ArrayBuffer) => T)(copy.buffer);
 }
 
-function chunksOf(source: Response | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+function chunksOf(
+  source: Response | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
   if (isResponse(source)) return iterate(checkResponse(source, "IFM_DATA").body ?? new Blob().stream());
   return "getReader" in source ? iterate(source) : source;
 }

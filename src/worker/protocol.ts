@@ -1,7 +1,6 @@
 import type { ModelConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
 import { type ErrorCode, IfmError } from "../errors.js";
-import type { Explanation } from "../model/explanation.js";
 import type { PredictOptions } from "../model/model.js";
 import type { Ranking, RankOptions } from "../model/rank.js";
 import type { TrainingRecord } from "../model/record.js";
@@ -57,7 +56,9 @@ export type WireBytes = Uint8Array | Blob | { url: string } | { port: MessagePor
 /** Rows as they cross over. */
 export type WireRows = { dataset: Dataset } | { bytes: WireBytes; name: string };
 
-export type WireCompute = Pick<ComputeOptions, "threads" | "fast"> & { wasm?: WebAssembly.Module | Uint8Array | string };
+export type WireCompute = Pick<ComputeOptions, "threads" | "fast"> & {
+  wasm?: WebAssembly.Module | Uint8Array | string;
+};
 
 /** Options of a trainer as they cross over. */
 export interface WireTrainer extends Pick<TrainerOptions, "model" | "train" | "evaluateTrain">, WireCompute {
@@ -99,7 +100,6 @@ export interface ModelCalls {
   predict(rows: WireRows, options: PredictOptions): Float32Array;
   evaluate(rows: WireRows, options: Omit<EvaluateOptions, "scores">): Metrics;
   rank(context: FeatureSlots, candidates: CandidateTable | readonly FeatureRow[], options: RankOptions): Ranking;
-  explain(row: FeatureRow): Explanation;
   unknownFeatures(rows: WireRows): number;
   tensor(name: string): Float32Array;
   toBytes(): Uint8Array;

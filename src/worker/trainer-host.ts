@@ -1,4 +1,11 @@
-import { createTrainer, type Model, type Progress, type StartEvent, type Trainer, type TrainerOptions } from "../api.js";
+import {
+  createTrainer,
+  type Model,
+  type Progress,
+  type StartEvent,
+  type Trainer,
+  type TrainerOptions,
+} from "../api.js";
 import type { ProgressEvent, WorkerEvent } from "./protocol.js";
 import { TELL_MILLISECONDS } from "./rows.js";
 
