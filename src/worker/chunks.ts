@@ -31,7 +31,7 @@ async function nextOf(iterator: AsyncIterator<Uint8Array>): Promise<Reply> {
   try {
     const { done, value } = await iterator.next();
     // A copy: whoever made the chunk may go on with its buffer.
-    return done ? "end" : { chunk: value.slice() };
+    return done ? "end" : { chunk: new Uint8Array(value) };
   } catch (error) {
     return { error: encodeError(error) };
   }

@@ -72,12 +72,14 @@ interface Pending {
 
 /** The objects of one worker, as seen from the page. */
 export class Connection {
+  /** Calls so far, of all connections: several may share a worker. */
+  static #calls = 0;
+
   readonly #port: WorkerLike & Partial<MessagePort>;
   /** Ends the worker, if it is ours. */
   readonly #end: () => void;
-  readonly #calls = new Map<number, Pending>();
+  readonly #pending = new Map<number, Pending>();
   readonly #listeners = new Map<number, (told: Told) => void>();
-  #nextId = 1;
   /** The object in the worker that is there from the start. */
   readonly host: Remote<HostCalls>;
   /** Objects that somebody holds; without any, the worker ends. */
@@ -149,14 +151,14 @@ export class Connection {
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#lost) throw this.#lost;
-      const id = this.#nextId++;
+      const id = ++Connection.#calls;
       try {
         this.#port.postMessage({ id, target, method, args } satisfies Call, transfer ?? []);
       } catch (cause) {
         const { message } = cause as Error;
         throw new IfmError("IFM_USAGE", `${method}: an argument cannot be sent to a worker (${message})`, { cause });
       }
-      this.#calls.set(id, { resolve, reject });
+      this.#pending.set(id, { resolve, reject });
       if (onTold) this.#listeners.set(id, onTold);
       onSent?.(id);
     });
@@ -167,8 +169,8 @@ export class Connection {
       this.#listeners.get(data.id)?.(data.told);
       return;
     }
-    const pending = this.#calls.get(data.id);
-    this.#calls.delete(data.id);
+    const pending = this.#pending.get(data.id);
+    this.#pending.delete(data.id);
     if ("error" in data) pending?.reject(decodeError(data.error));
     else pending?.resolve(data.result);
   };
@@ -188,8 +190,8 @@ export class Connection {
     this.#port.removeEventListener("message", this.#onMessage as EventListener);
     this.#port.removeEventListener("error", this.#onError);
     this.#port.removeEventListener("messageerror", this.#onError);
-    for (const { reject } of this.#calls.values()) reject(why);
-    this.#calls.clear();
+    for (const { reject } of this.#pending.values()) reject(why);
+    this.#pending.clear();
     this.#listeners.clear();
     this.#end();
   }
