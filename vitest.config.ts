@@ -22,10 +22,19 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/slow/**/*.test.ts", "test/runtimes/**/*.test.ts", ...OF_THE_BUILD],
-          exclude: ["**/node_modules/**"],
+          include: ["test/slow/**/*.test.ts", ...OF_THE_BUILD],
           testTimeout: 300_000,
           hookTimeout: 600_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "runtimes",
+          include: ["test/runtimes/**/*.test.ts"],
+          exclude: ["**/node_modules/**"],
+          globalSetup: "test/runtimes/support/global-setup.ts",
+          testTimeout: 300_000,
         },
       },
     ],
