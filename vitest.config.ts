@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/slow/**", "test/runtimes/**", ...OF_THE_BUILD],
+          exclude: ["test/slow/**", "test/runtimes/**", "test/fuzz/**", ...OF_THE_BUILD],
           testTimeout: 30_000,
         },
       },
@@ -22,7 +22,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/slow/**/*.test.ts", ...OF_THE_BUILD],
+          include: ["test/{slow,fuzz,demo}/**/*.test.ts", ...OF_THE_BUILD],
+          exclude: ["**/node_modules/**"],
           testTimeout: 300_000,
           hookTimeout: 600_000,
         },

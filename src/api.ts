@@ -16,7 +16,7 @@ export { LibfmParser } from "./data/libfm.js";
 export { type LibfmSource, readLibfm } from "./data/read.js";
 export { type ErrorCode, IfmError } from "./errors.js";
 export type { Explanation, NetworkContribution, PairContribution } from "./model/explanation.js";
-export { Model, type ModelSource, type PredictOptions } from "./model/model.js";
+export { type LoadOptions, Model, type ModelSource, type PredictOptions } from "./model/model.js";
 export type { Ranking, RankOptions } from "./model/rank.js";
 export type { TrainingRecord } from "./model/record.js";
 export type { CandidateTable, FeatureRow, FeatureSlots } from "./model/slots.js";

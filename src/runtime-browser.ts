@@ -11,6 +11,7 @@ export { mostThreads, startThread, type Thread, whyOneThread } from "./threads-b
 /** The kernels for one thread, for several, or with relaxed SIMD; fetched and compiled once. */
 export const kernelBuild = kernelBuilds({
   one: () => new URL("../wasm/ifm.wasm", import.meta.url),
+  predict: () => new URL("../wasm/ifm-predict.wasm", import.meta.url),
   threads: () => new URL("../wasm/ifm-threads.wasm", import.meta.url),
   fast: () => new URL("../wasm/ifm-fast.wasm", import.meta.url),
 });

@@ -11,15 +11,13 @@ import type { BuildName, KernelBuild } from "./wasm/load.js";
 /**
  * The function `kernelBuild` of a runtime.
  *
- * @param sources kernels that the runtime has, compiled when they are asked for; those for one thread do for several,
- *   of which no other then starts
+ * @param sources kernels that the runtime has, compiled when they are asked for
  */
 export function kernelBuilds(
   sources: Partial<Record<BuildName, () => KernelSource | Promise<KernelSource>>>,
 ): (build: BuildName) => Promise<KernelBuild> {
   const compiled = new Map<BuildName, Promise<WebAssembly.Module>>();
-  return async (build) => {
-    const name = build === "threads" && sources.threads === undefined ? "one" : build;
+  return async (name) => {
     const source = sources[name];
     if (source === undefined) throw new WebAssembly.CompileError(`there are no kernels "${name}" here`);
     let module = compiled.get(name);
@@ -29,7 +27,7 @@ export function kernelBuilds(
       // What could not be fetched is tried again.
       module.catch(() => compiled.delete(name));
     }
-    return { module: await module, shared: name !== "one" };
+    return { module: await module, shared: name === "threads" || name === "fast" };
   };
 }
 

@@ -1,11 +1,9 @@
 import type { ModelConfig } from "../config.js";
-import type { Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import type { Explanation } from "./explanation.js";
 import type { PredictOptions } from "./model.js";
 import {
   type CandidateTable,
-  datasetOf,
   type FeatureRow,
   type FeatureSlots,
   positionsOf,
@@ -71,38 +69,19 @@ export function checkRequest(
   return { context: shared, candidates: own, contextAt: places.context, candidateAt: places.candidate };
 }
 
-/** The rows of some candidates: each joined with the context. */
-export function joinRows({ context, candidates, contextAt, candidateAt }: Request, indices: Uint32Array): Dataset {
-  const [shared, own] = [context.rowPtr[1]!, candidates.rowPtr];
-  const rowPtr = new Uint32Array(indices.length + 1);
-  indices.forEach((index, r) => {
-    rowPtr[r + 1] = rowPtr[r]! + shared + own[index + 1]! - own[index]!;
-  });
-  const features = new Uint32Array(rowPtr.at(-1)!);
-  const values = new Float32Array(features.length).fill(1);
-  indices.forEach((index, r) => {
-    const put = (at: number, from: SlotTable, i: number) => {
-      features[rowPtr[r]! + at] = from.features[i]!;
-      if (from.values) values[rowPtr[r]! + at] = from.values[i]!;
-    };
-    for (let i = 0; i < shared; i++) put(contextAt[i] ?? i, context, i);
-    const first = own[index]!;
-    for (let i = 0; first + i < own[index + 1]!; i++) put(candidateAt[i] ?? shared + i, candidates, first + i);
-  });
-  return datasetOf({
-    count: indices.length,
-    rowPtr,
-    features,
-    values: context.values || candidates.values ? values : null,
-  });
-}
-
-/** The first of `topK` candidates: by score, then by place. A score that is no number comes last. */
-export function topOf(scores: Float32Array, topK: number): Uint32Array {
-  const key = (i: number) => (Number.isNaN(scores[i]) ? -Infinity : scores[i]!);
-  const order = Uint32Array.from(scores, (_, i) => i).sort((a, b) => {
-    const [x, y] = [key(a), key(b)];
-    return x > y ? -1 : x < y ? 1 : a - b;
-  });
-  return order.subarray(0, topK);
+/** A candidate joined with the context. */
+export function joinRow({ context, candidates, contextAt, candidateAt }: Request, candidate: number): FeatureRow {
+  const features: number[] = [];
+  const values: number[] = [];
+  const put = (from: SlotTable, first: number, end: number, places: number[], behind: number) => {
+    for (let i = first; i < end; i++) {
+      const at = places[i - first] ?? behind + i - first;
+      features[at] = from.features[i]!;
+      values[at] = from.values?.[i] ?? 1;
+    }
+  };
+  const shared = context.features.length;
+  put(context, 0, shared, contextAt, 0);
+  put(candidates, candidates.rowPtr[candidate]!, candidates.rowPtr[candidate + 1]!, candidateAt, shared);
+  return { features, values };
 }

@@ -108,7 +108,9 @@ export function tableOfCandidates(candidates: CandidateTable | readonly FeatureR
   }
   const ids = idsOf("candidates", features);
   const values = candidates.values ? numbersOf("candidates", candidates.values, ids.length) : null;
-  return { count, rowPtr: Uint32Array.from({ length: count + 1 }, (_, r) => r * width || 0), features: ids, values };
+  const rowPtr = new Uint32Array(count + 1);
+  for (let r = 1; r <= count; r++) rowPtr[r] = r * width;
+  return { count, rowPtr, features: ids, values };
 }
 
 function isRows(candidates: CandidateTable | readonly FeatureRow[]): candidates is readonly FeatureRow[] {

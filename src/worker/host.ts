@@ -120,6 +120,7 @@ class Host {
       predict: async (rows, options) => model.predict(await rowsOf(rows), options),
       evaluate: async (rows, options) => model.evaluate(await rowsOf(rows), options),
       rank: (context, candidates, options) => model.rank(context, candidates, options),
+      explain: (row) => model.explain(row),
       unknownFeatures: async (rows) => model.unknownFeatures(await rowsOf(rows)),
       tensor: (name) => model.tensor(name),
       toBytes: () => model.toBytes(),

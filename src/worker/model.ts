@@ -1,4 +1,5 @@
 import type { ModelConfig } from "../config.js";
+import type { Explanation } from "../model/explanation.js";
 import type { PredictOptions } from "../model/model.js";
 import type { Ranking, RankOptions } from "../model/rank.js";
 import type { TrainingRecord } from "../model/record.js";
@@ -43,6 +44,11 @@ export class WorkerModel {
     options: RankOptions = {},
   ): Promise<Ranking> {
     return this.#remote.call("rank", [context, candidates, options]);
+  }
+
+  /** Why a row has its score. */
+  explain(row: FeatureRow): Promise<Explanation> {
+    return this.#remote.call("explain", [row]);
   }
 
   /** How many slots of the rows have a feature that the model does not know. */

@@ -1,6 +1,7 @@
 import type { ModelConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
 import { type ErrorCode, IfmError } from "../errors.js";
+import type { Explanation } from "../model/explanation.js";
 import type { PredictOptions } from "../model/model.js";
 import type { Ranking, RankOptions } from "../model/rank.js";
 import type { TrainingRecord } from "../model/record.js";
@@ -100,6 +101,7 @@ export interface ModelCalls {
   predict(rows: WireRows, options: PredictOptions): Float32Array;
   evaluate(rows: WireRows, options: Omit<EvaluateOptions, "scores">): Metrics;
   rank(context: FeatureSlots, candidates: CandidateTable | readonly FeatureRow[], options: RankOptions): Ranking;
+  explain(row: FeatureRow): Explanation;
   unknownFeatures(rows: WireRows): number;
   tensor(name: string): Float32Array;
   toBytes(): Uint8Array;
