@@ -72,7 +72,7 @@ export class Curves {
     };
     const { format } = METRICS[this.#metric];
     const series = (name: string, line: string, dash?: number[]): uPlot.Series => {
-      const points = { show: this.#epochs.length < 2, size: 7, fill: line };
+      const points = { show: () => this.#epochs.length < 3, size: 7, fill: line };
       return { label: name, stroke: line, width: 2, points, ...(dash ? { dash } : {}) };
     };
     this.#plot = new uPlot(

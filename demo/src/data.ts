@@ -37,7 +37,8 @@ export async function readSample(): Promise<Rows> {
   const [train, validation] = await Promise.all(
     [trainUrl, validationUrl].map((url) => readRows(new URL(url, location.href))),
   );
-  return { name: "Adult, the bundled sample", train: train!, validation, names: SAMPLE_NAMES };
+  const heldOut = { ...validation!, name: "the sample, held out" };
+  return { name: "Adult, the bundled sample", train: train!, validation: heldOut, names: SAMPLE_NAMES };
 }
 
 /** Reads one file, of which a part is held out, or two: rows to learn from and rows to try the model on. */
@@ -60,15 +61,16 @@ function split(data: Dataset): Pick<Rows, "train" | "validation"> {
     labels: data.labels.subarray(0, first),
     rowPtr: data.rowPtr.subarray(0, first + 1),
     features: data.features.subarray(0, slot),
-    values: data.values && data.values.subarray(0, slot),
+    values: data.values?.subarray(0, slot) ?? null,
   };
   const validation: Dataset = {
     ...data,
+    name: `${data.name}, the last tenth`,
     rows: data.rows - first,
     labels: data.labels.subarray(first),
     rowPtr: data.rowPtr.slice(first).map((end) => end - slot),
     features: data.features.subarray(slot),
-    values: data.values && data.values.subarray(slot),
+    values: data.values?.subarray(slot) ?? null,
   };
   return { train, validation };
 }

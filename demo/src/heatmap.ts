@@ -55,6 +55,7 @@ export function heatMap({ caption, labels, cells, scale, format }: HeatMapOption
     "table",
     { class: "heat" },
     h("caption", { class: "visually-hidden" }, caption),
+    h("colgroup", {}, h("col", { class: "names" }), h("col", { span: labels.length - 1 })),
     h("tbody", {}, ...rows, h("tr", { class: "feet" }, h("td", { "aria-hidden": "true" }), ...feet)),
   );
   table.addEventListener("keydown", moveFocus);

@@ -36,7 +36,9 @@ function fail(where: string, error: unknown): void {
   if (!(error instanceof IfmError)) throw error;
 }
 
-const clearErrors = () => document.querySelectorAll<HTMLElement>(".error").forEach((element) => show(element, false));
+function clearErrors(): void {
+  for (const element of document.querySelectorAll<HTMLElement>(".error")) show(element, false);
+}
 
 function enable(): void {
   const busy = stop !== undefined;

@@ -7,6 +7,7 @@ import { theme } from "./theme.js";
 
 const ORDERS: [Order, string][] = [
   ["highest", "Highest"],
+  ["unsure", "Least sure"],
   ["lowest", "Lowest"],
   ["wrong", "Most wrong"],
   ["file", "As in the file"],
@@ -27,7 +28,7 @@ export class Ranking {
   readonly #container = byId("rows");
   readonly #onChoose: (row: Row, number: number) => void;
   #scored: Scored | undefined;
-  #order: Order = "highest";
+  #order: Order = "unsure";
   #rows: number[] = [];
   #first = 0;
   #chosen: number | undefined;
@@ -40,7 +41,7 @@ export class Ranking {
   show(scored: Scored, keepChosen: boolean): void {
     this.#scored = scored;
     if (!keepChosen || (this.#chosen ?? 0) >= scored.data.rows) this.#chosen = undefined;
-    this.#sort(this.#order);
+    this.#sort(this.#order === "unsure" && scored.config.loss !== "logistic" ? "highest" : this.#order);
     const chosen = this.#chosen ?? this.#rows[0];
     if (chosen !== undefined) this.#choose(chosen);
   }
@@ -66,8 +67,10 @@ export class Ranking {
   }
 
   #draw(): void {
-    const { data } = this.#scored!;
-    const orders = ORDERS.map(([order, text]) => {
+    const { data, config } = this.#scored!;
+    // Of probabilities, one half is as unsure as can be.
+    const offered = ORDERS.filter(([order]) => order !== "unsure" || config.loss === "logistic");
+    const orders = offered.map(([order, text]) => {
       return h(
         "button",
         { type: "button", "aria-pressed": String(order === this.#order), onclick: () => this.#sort(order) },
@@ -75,7 +78,7 @@ export class Ranking {
       );
     });
     byId("orders").replaceChildren(...orders);
-    byId("rows-hint").textContent = `${formatCount(data.rows)} rows of ${data.name}. Choose one to see why.`;
+    byId("rows-hint").textContent = `${formatCount(data.rows)} rows of ${data.name}, scored. Choose one to see why.`;
     const list = h("ol", { class: "rows", start: this.#first + 1 });
     for (const number of this.#rows.slice(this.#first, this.#first + PAGE)) list.append(this.#item(number));
 

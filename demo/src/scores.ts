@@ -1,7 +1,7 @@
 import type { Dataset } from "ifm-wasm/worker";
 
 /** Which rows come first. */
-export type Order = "highest" | "lowest" | "wrong" | "file";
+export type Order = "highest" | "unsure" | "lowest" | "wrong" | "file";
 
 /**
  * The first rows of an order. One pass with a heap of `most` places: to sort a million scores would hold the page up.
@@ -12,18 +12,19 @@ export function firstRows(scores: Float32Array, order: Order, most: number, targ
   if (order === "file") return Array.from({ length: Math.min(most, scores.length) }, (_, row) => row);
   const key: (row: number) => number = {
     highest: (row: number) => scores[row]!,
+    unsure: (row: number) => -Math.abs(scores[row]! - 0.5),
     lowest: (row: number) => -scores[row]!,
     wrong: (row: number) => Math.abs(scores[row]! - target(row)),
   }[order];
   // The worst of those that are kept is on top.
   const heap: { row: number; key: number }[] = [];
   for (let row = 0; row < scores.length; row++) {
-    const entry = { row, key: key(row) };
+    const own = key(row);
     if (heap.length < most) {
-      heap.push(entry);
+      heap.push({ row, key: own });
       siftUp(heap);
-    } else if (entry.key > heap[0]!.key) {
-      heap[0] = entry;
+    } else if (own > heap[0]!.key) {
+      heap[0] = { row, key: own };
       siftDown(heap);
     }
   }
