@@ -28,16 +28,23 @@ export interface Server extends AsyncDisposable {
   origin: string;
 }
 
+/** Without the headers that shared memory needs. */
+const NOT_ISOLATED = {
+  "content-security-policy": HEADERS["content-security-policy"],
+  "cache-control": HEADERS["cache-control"],
+};
+
 /** Serves the built package and the pages of these tests. */
-export async function serve(): Promise<Server> {
+export async function serve({ isolated = true } = {}): Promise<Server> {
+  const headers = isolated ? HEADERS : NOT_ISOLATED;
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname)).slice(1);
     const type = TYPES[extname(path)];
     const bytes = type && SERVED.test(path) ? await readFile(join(ROOT, path)).catch(() => undefined) : undefined;
     if (bytes === undefined) {
-      response.writeHead(404, HEADERS).end();
+      response.writeHead(404, headers).end();
     } else {
-      response.writeHead(200, { ...HEADERS, "content-type": type }).end(bytes);
+      response.writeHead(200, { ...headers, "content-type": type }).end(bytes);
     }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
