@@ -1,4 +1,5 @@
 import one from "../wasm/ifm.wasm?inline";
+import predict from "../wasm/ifm-predict.wasm?inline";
 import { kernelBuilds } from "./runtime-web.js";
 
 /* `#runtime` of `ifm-wasm/inline`, which needs no file: the kernels are text in the code. */
@@ -12,4 +13,4 @@ function unpack(text: string): Response {
 }
 
 /** The kernels, unpacked and compiled once. */
-export const kernelBuild = kernelBuilds({ one: () => unpack(one) });
+export const kernelBuild = kernelBuilds({ one: () => unpack(one), predict: () => unpack(predict) });

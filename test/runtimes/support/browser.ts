@@ -29,7 +29,6 @@ export function testBrowser(
 ): void {
   testFixture({
     ...engine,
-    oneThread: "this version has no threads in browsers",
     async run(threads) {
       await using server = await serve();
       await using browser = await start(() => launch(threads));
