@@ -54,6 +54,10 @@ export default defineConfig([
     output: { ...output, codeSplitting: { groups: [{ name: "library", minShareCount: 2 }] } },
   },
   ...WEB.map((runtime) => entry(runtime, "src/web.ts", runtime)),
+  // The page's side of `ifm-wasm/worker`, and what runs in workers; the code finds them as files beside it.
+  entry("worker", "src/worker.ts", "browser"),
+  entry("worker-host", "src/worker-host.ts", "browser"),
+  entry("worker-thread", "src/worker-thread.ts", "browser"),
   // The same without the trainer; `predict` is Node's.
   entry("predict", "src/predict.ts", "node", "node"),
   ...WEB.map((runtime) => entry(`predict-${runtime}`, "src/predict.ts", `${runtime}-predict`)),

@@ -82,7 +82,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/{slow,fuzz}/**/*.test.ts", ...OF_THE_BUILD],
+          include: ["test/{slow,fuzz,demo}/**/*.test.ts", ...OF_THE_BUILD],
           exclude: ["**/node_modules/**"],
           testTimeout: 300_000,
           hookTimeout: 600_000,

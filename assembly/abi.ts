@@ -30,6 +30,10 @@ export const ADAGRAD: u32 = 2;
 export const ADAM: u32 = 3;
 export const FTRL: u32 = 4;
 
+export const F32: u32 = 0;
+export const F16: u32 = 1;
+export const I8: u32 = 2;
+
 @unmanaged
 export class Desc {
   // Model
@@ -167,6 +171,11 @@ export class Desc {
   sInput: u32; //          input of the network: f32[fieldRows, Kp] (INN), or sSlots (DeepIFM)
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
   sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
+
+  // Prediction (table.ts)
+  tableFormat: u32; //     F32, F16, I8
+  recordBytes: u32; //     of a record of the table; 4 · rowFloats for F32
+  zeros: usize; //         f32[2, Kp]: of tables that are not F32
 }
 
 /** Bytes of the dropout mask of one pair. */

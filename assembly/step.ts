@@ -1,16 +1,17 @@
 import { AFM, DEEPIFM, Desc, FM, INN } from "./abi";
-import { batchNormBackward, batchNormEnd, batchNormMoving, batchNormStatistics } from "./kernels/batch-norm";
+import { batchNormBackward, batchNormEnd, batchNormStatistics } from "./kernels/batch-norm";
 import { networkBegin, networkEnd } from "./kernels/dense";
 import { lossOfRows } from "./kernels/loss";
 import { sortOccurrences } from "./kernels/occurrences";
 import { optimizerStep, squaredNorm } from "./kernels/optimizer";
 import { pairwiseRecordGradient } from "./kernels/pairwise";
-import { afmBackward, afmBegin, afmEnd, afmForward } from "./models/afm";
+import { afmBackward, afmEnd } from "./models/afm";
 import { attendedRecordGradient } from "./models/attended";
-import { deepifmBackward, deepifmForward } from "./models/deepifm";
-import { fmBackward, fmForward, fmNormBegin, fmNormEnd } from "./models/fm";
-import { ifmBackward, ifmBegin, ifmEnd, ifmForward } from "./models/ifm";
-import { innBackward, innForward } from "./models/inn";
+import { deepifmBackward } from "./models/deepifm";
+import { fmBackward, fmNormBegin, fmNormEnd } from "./models/fm";
+import { ifmBackward, ifmEnd } from "./models/ifm";
+import { innBackward } from "./models/inn";
+import { derive, forward, scoreBegin, scoreRows } from "./score";
 
 /*
  * The way of one batch:
@@ -88,13 +89,6 @@ export function runJob(d: Desc, job: u32, scratch: usize): void {
   }
 }
 
-/** What the rows of a batch share, computed from the parameters. */
-function derive(d: Desc): void {
-  if (d.model == FM) return;
-  if (d.model == AFM) afmBegin(d);
-  else ifmBegin(d);
-}
-
 export function trainBegin(d: Desc): void {
   derive(d);
   d.derived = 0;
@@ -104,20 +98,6 @@ export function trainBegin(d: Desc): void {
     batchNormStatistics(d);
   }
   open(d, CHUNKS, chunkCount(d) + 1);
-}
-
-/** Scores of the block of rows b … b + rows - 1, into d.yHat. */
-function forward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): void {
-  if (d.model == INN) return innForward(d, b, rows, scratch, training);
-  if (d.model == DEEPIFM) return deepifmForward(d, b, rows, scratch, training);
-  for (let r: u32 = 0; r < rows; r++) {
-    const row = scratch + <usize>r * d.scratchRow;
-    let yHat: f32;
-    if (d.model == FM) yHat = fmForward(d, b + r, training);
-    else if (d.model == AFM) yHat = afmForward(d, b + r, row, training);
-    else yHat = ifmForward(d, b + r, row, training);
-    store<f32>(d.yHat + (<usize>(b + r) << 2), yHat);
-  }
 }
 
 /** Backward of the same block; `dy` is f32[blockRows]. */
@@ -297,17 +277,8 @@ export function trainBatch(d: Desc, scratch: usize): f64 {
 
 /** Before the rows order[first] … of the batch are scored, into d.yHat. */
 export function predictBegin(d: Desc): void {
-  // Once for many calls: at K = 256 the 45 vectors F_p of ten fields take as long as four rows.
-  if (!d.derived) {
-    derive(d);
-    if (d.batchNorm) batchNormMoving(d);
-    d.derived = 1;
-  }
+  scoreBegin(d);
   open(d, SCORES, jobsFor(d.count, ROWS_PER_JOB));
-}
-
-function scoreRows(d: Desc, from: u32, to: u32, scratch: usize): void {
-  for (let b = from; b < to; b += d.blockRows) forward(d, b, min(d.blockRows, to - b), scratch, false);
 }
 
 /** A whole batch on one thread. */

@@ -5,23 +5,29 @@ import { check } from "./check.js";
 import { errorColors, hasColors, outputColors } from "./colors.js";
 import { evaluate } from "./evaluate.js";
 import { EXIT, reportError } from "./exit.js";
+import { explain } from "./explain.js";
 import { inspect } from "./inspect.js";
 import type { Io } from "./io.js";
 import {
   describeOption,
   EVALUATE_OPTIONS,
   type EvaluateValues,
+  EXPLAIN_OPTIONS,
+  type ExplainValues,
   type Group,
   JSON_OPTION,
   type JsonValues,
   type OptionSpec,
   PREDICT_OPTIONS,
   type PredictValues,
+  QUANTIZE_OPTIONS,
+  type QuantizeValues,
   TRAIN_OPTIONS,
   type TrainValues,
 } from "./options.js";
 import { parseValue } from "./parse.js";
 import { predict } from "./predict.js";
+import { quantize } from "./quantize.js";
 import { train } from "./train.js";
 import { tune } from "./tune.js";
 import { TUNE_OPTIONS, type TuneValues } from "./tune-options.js";
@@ -108,6 +114,27 @@ Examples:
   ifm-wasm evaluate ifm.safetensors test.libfm --group-by 0 --top-k 5
   ifm-wasm evaluate click.safetensors test.libfm --calibration --bins 20`;
 
+const EXPLAIN_HELP = `
+${DATA_HELP}
+
+What the bias, each slot and each pair of slots add to the score of one row.
+Of the networks of inn and deepifm it is their integrated gradients.
+
+Examples:
+  ifm-wasm explain ifm.safetensors rows.libfm --row 17
+  ifm-wasm explain ifm.safetensors rows.libfm --row 17 --output why.svg
+  ifm-wasm explain ifm.safetensors rows.libfm --json | jq .pairs`;
+
+const QUANTIZE_HELP = `
+The embeddings become 16-bit floats, or 8-bit integers with a scale for each
+feature; weights of the attention and of networks stay as they are. Predictions
+are computed from the small form.
+
+Examples:
+  ifm-wasm quantize ifm.safetensors --to int8 --output small.safetensors
+  ifm-wasm quantize ifm.safetensors --to f16 --output half.safetensors \\
+    --validation rows.libfm`;
+
 const INSPECT_HELP = `
 Examples:
   ifm-wasm inspect ifm.safetensors
@@ -180,6 +207,17 @@ function buildProgram(io: Io, done: (exitCode: number) => void): Command {
     .action(async (model: string, file: string, options: EvaluateValues) =>
       done(await evaluate(model, file, options, io)),
     );
+
+  addCommand(program, "explain", "say why a row has its score", EXPLAIN_OPTIONS, EXPLAIN_HELP)
+    .argument("<MODEL>", "model file")
+    .argument("<FILE>", "rows, of which one is explained")
+    .action(async (model: string, file: string, options: ExplainValues) =>
+      done(await explain(model, file, options, io)),
+    );
+
+  addCommand(program, "quantize", "make a model file smaller", QUANTIZE_OPTIONS, QUANTIZE_HELP)
+    .argument("<MODEL>", "model file")
+    .action(async (model: string, options: QuantizeValues) => done(await quantize(model, options, io)));
 
   addCommand(program, "inspect", "print what a model file holds", JSON_OPTION, INSPECT_HELP)
     .argument("<MODEL>", "model file")

@@ -332,12 +332,30 @@ export const EVALUATE_OPTIONS = {
   ...JSON_OPTION,
 } as const;
 
+export const EXPLAIN_OPTIONS = {
+  cache: NO_CACHE,
+  row: value("--row <n>", "Data", "which row, counted from 1", atLeastOne, "1"),
+  all: toggle("--all", "Output", "list all pairs, not only the largest"),
+  output: value("--output <file>", "Output", "heat map to write, .svg or .html", path),
+  ...JSON_OPTION,
+} as const;
+
+export const QUANTIZE_OPTIONS = {
+  cache: NO_CACHE,
+  to: value("--to <kind>", "Model", "type of the embeddings; int8 has a scale a feature", oneOf("f16", "int8")),
+  validation: value("--validation <file>", "Data", "rows on which both models are measured", path),
+  output: value("--output <file>", "Output", "file to write the model to", path),
+  ...JSON_OPTION,
+} as const;
+
 /** The values that the options of a table have after parsing; what was not given is missing. */
 export type Values<Table> = { [Key in keyof Table]?: Table[Key] extends OptionSpec<infer Value> ? Value : never };
 
 export type TrainValues = Values<typeof TRAIN_OPTIONS>;
 export type PredictValues = Values<typeof PREDICT_OPTIONS>;
 export type EvaluateValues = Values<typeof EVALUATE_OPTIONS>;
+export type ExplainValues = Values<typeof EXPLAIN_OPTIONS>;
+export type QuantizeValues = Values<typeof QUANTIZE_OPTIONS>;
 export type JsonValues = Values<typeof JSON_OPTION>;
 
 /** What an option means, what it accepts and what it is without, for the help. */

@@ -1,12 +1,12 @@
-import { breathe, kernelBuild, mostThreads } from "#runtime";
-import { type ModelConfig, type TrainConfig, validateThreads, validateTrainConfig } from "../config.js";
+import { breathe, kernelBuild } from "#runtime";
+import { type ModelConfig, type TrainConfig, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { parameterCount } from "../model/layout.js";
 import { Model } from "../model/model.js";
 import type { TrainingRecord } from "../model/record.js";
 import { VERSION } from "../version.js";
-import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor, threadsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
 import { checkLabels, configureModel, takeTensors } from "./configure.js";
 import { EarlyStopping } from "./early-stopping.js";
@@ -58,10 +58,10 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  * @throws IfmError IFM_USAGE, IFM_DATA, IFM_MEMORY
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const threads = validateThreads(options.threads ?? 1, mostThreads());
-  const kernels = await kernelsFor(threads, options);
-  const one = options.wasm === undefined ? await kernelBuild("one") : kernels;
-  const trainer = new Trainer(one, kernels, options, threads);
+  const threads = threadsFor(options);
+  const kernels = await kernelsFor("one", threads, options);
+  const predict = options.wasm === undefined ? await kernelBuild("predict") : kernels;
+  const trainer = new Trainer(predict, kernels, options, threads);
   await trainer.startThreads();
   return trainer;
 }
@@ -70,8 +70,8 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 export class Trainer implements AsyncIterable<TrainEvent> {
   /** The first event: the whole configuration. */
   readonly start: StartEvent;
-  /** The kernels for one thread, which is what models of this training have. */
-  readonly #one: KernelBuild;
+  /** What models of this training have. */
+  readonly #predict: KernelBuild;
   readonly #options: TrainerOptions;
   readonly #train: TrainConfig;
   readonly #range: LabelRange;
@@ -84,8 +84,8 @@ export class Trainer implements AsyncIterable<TrainEvent> {
   #iterated = false;
 
   /** @internal Use `createTrainer`. */
-  constructor(one: KernelBuild, kernels: KernelBuild, options: TrainerOptions, threads: number) {
-    this.#one = one;
+  constructor(predict: KernelBuild, kernels: KernelBuild, options: TrainerOptions, threads: number) {
+    this.#predict = predict;
     const { data, init } = options;
     this.#options = options;
     const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
@@ -248,7 +248,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
    */
   model(): Model {
     const weights = this.#weights();
-    return new Model(this.#one, this.#alive().config, this.#record, (target) => target.parameters().set(weights));
+    return new Model(this.#predict, this.#alive().config, this.#record, (target) => target.parameters().set(weights));
   }
 
   /** @internal `model()` in the trainer's own memory, where there is none for a copy; the trainer is then disposed of. */
@@ -256,7 +256,8 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const session = this.#alive();
     session.parameters().set(this.#weights());
     this.dispose();
-    return new Model(this.#one, session.config, this.#record, session);
+    session.predictWith(this.#predict);
+    return new Model(this.#predict, session.config, this.#record, session);
   }
 
   #weights(): Float32Array {

@@ -1,8 +1,10 @@
 import type { Loss, ModelConfig, TrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
 import { type Layout, layoutOf, pairsOf } from "../model/layout.js";
-import { ACTIVATION, DESC_BYTES, type DescFields, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "./abi.js";
+import type { Dtype } from "../model/safetensors.js";
+import { ACTIVATION, DESC_BYTES, type DescFields, KEEP_ALL, LOSS, MODEL, OPTIMIZER, TABLE } from "./abi.js";
 import { Arena } from "./arena.js";
+import { planServing, type ServingPlan } from "./serving.js";
 import { CONTROL_BYTES } from "./threads.js";
 
 /** Rows that are scored in one call; bounds the copy of the rows in linear memory. */
@@ -67,6 +69,7 @@ export interface MemoryPlan {
   /** Of each thread. */
   readonly scratch: readonly number[];
   readonly staging: Staging;
+  readonly serving: ServingPlan;
   readonly training: TrainingRows | undefined;
   /** Chunks that a full batch is cut into have so many rows. */
   readonly chunkRows: number;
@@ -82,14 +85,16 @@ export interface MemoryPlan {
  *
  * @param slots   slots of the longest row that will be scored (FM; other models know theirs)
  * @param threads each has a scratch of its own
+ * @param dtype   of the table; it is trained as F32
  */
 export function planMemory(
   config: ModelConfig,
   slots: number,
   training: TrainingPlan | undefined,
   threads: number,
+  dtype: Dtype = "F32",
 ): MemoryPlan {
-  const layout = layoutOf(config);
+  const layout = layoutOf(config, dtype);
   const { Kp, Ap, rowFloats } = layout;
   const isFM = config.model === "fm";
   const M = isFM ? 0 : config.fieldOfSlot.length;
@@ -114,6 +119,7 @@ export function planMemory(
   const pairList = arena.take(12 * Pp);
   const sampled = arena.take(12 * Pp);
   const sampleKeys = arena.take(16 * P);
+  const zeros = dtype === "F32" ? 0 : arena.take(8 * Kp);
   const batchNorm = config.batchNorm ? arena.take(4 * 4 * Kp) : 0;
 
   // Scratch of one row: offsets from one address, so that every thread can have its own.
@@ -162,6 +168,7 @@ export function planMemory(
     order: arena.take(4 * SCORE_ROWS),
     yHat: arena.take(4 * SCORE_ROWS),
   };
+  const serving = planServing(arena, config, layout);
   let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
   let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
 
@@ -304,12 +311,16 @@ export function planMemory(
     sPooled,
     sInput,
     sInputGrad,
+    tableFormat: TABLE[layout.dtype],
+    recordBytes: layout.recordBytes,
+    zeros,
     keepWeights: KEEP_ALL,
     keepProducts: KEEP_ALL,
     ...trainingFields,
   };
   const fill = ({ buffer }: WebAssembly.Memory) => {
     const u32 = (address: number, length: number) => new Uint32Array(buffer, address, length);
+    serving.fill(buffer);
     u32(fieldOfSlot, M).set(config.fieldOfSlot.slice(0, M));
     const list = u32(pairList, 3 * Pp);
     pairs.forEach(({ s, t, p }, i) => {
@@ -336,6 +347,7 @@ export function planMemory(
     parameters,
     scratch,
     staging,
+    serving,
     training: trainingRows,
     chunkRows,
     pairs: P,
