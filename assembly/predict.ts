@@ -5,6 +5,7 @@ import { scoreBegin, scoreRows } from "./score";
 
 export * from "./serve";
 export { allFinite, probability } from "./kernels/loss";
+export { sha256 } from "./sha256";
 
 export function abiVersion(): u32 {
   return ABI_VERSION;

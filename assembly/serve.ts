@@ -10,7 +10,6 @@ import { scoreBegin } from "./score";
 // @ts-ignore: decorator
 @global const SMALL_TABLES = true;
 
-export { sha256 } from "./sha256";
 export { topKeep, topSort };
 
 /** Scores of candidates, into d.yHat. */
@@ -33,6 +32,7 @@ export function explainPairs(desc: usize, request: usize, s: u32): void {
 /** One record of the table as numbers: v to the first slot of the scratch, w to f64[1]. */
 export function decodeRecord(desc: usize, id: usize, scratch: usize, w: usize): void {
   const d = changetype<Desc>(desc);
+  scoreBegin(d);
   gatherAt(scratch + d.sSlots, d, 0, id, 0, 1);
   linearTerms(w, d, id, 0, 1);
 }

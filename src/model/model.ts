@@ -14,7 +14,7 @@ import { Session } from "../wasm/session.js";
 import type { Explanation } from "./explanation.js";
 import { decodeModel, modelParts } from "./format.js";
 import { checkDigest, checkIntegrity, webHash } from "./integrity.js";
-import type { TensorSpec } from "./layout.js";
+import { layoutOf, type TensorSpec } from "./layout.js";
 import { checkRequest, joinRow, type Ranking, type RankOptions } from "./rank.js";
 import type { TrainingRecord } from "./record.js";
 import { DTYPE_BYTES, type Dtype, dataParts, joined } from "./safetensors.js";
@@ -79,6 +79,7 @@ export class Model {
   #session: Session | undefined;
   #slots: number;
   readonly #threads: number;
+  readonly #dtype: Dtype;
 
   /** @internal Use `Model.load`, or a trainer's `model()`. */
   constructor(
@@ -94,6 +95,7 @@ export class Model {
     this.#kernels = kernels;
     this.#slots = FM_SLOTS;
     this.#threads = threads;
+    this.#dtype = dtype;
     if (weights instanceof Session) {
       this.#session = weights;
       return;
@@ -130,7 +132,7 @@ export class Model {
     };
     const model = new Model(kernels, config, record, fill, threads, dtype);
     if (digest !== undefined) {
-      checkDigest(digest, `sha256-${(await webHash("256", data)) ?? model.#alive().sha256([data])}`, place);
+      checkDigest(digest, (await webHash("256", data)) ?? model.#alive().sha256([data]), place);
     }
     await model.#alive().startThreads((reason) => options.onWarning?.(`a thread is not there: ${reason}`));
     return model;
@@ -143,7 +145,10 @@ export class Model {
 
   /** The model file: safetensors, see docs/FORMATS.md. */
   toBytes(): Uint8Array {
-    return joined([...this.#parts()]);
+    return joined(
+      this.#parts(),
+      this.tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
   }
 
   /** The file in parts: of a large table there is no room for a second copy, let alone a third. */
@@ -158,12 +163,12 @@ export class Model {
         for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
       },
     }));
-    return modelParts(this.config, this.record, tensors, `sha256-${session.sha256(dataParts(tensors))}`);
+    return modelParts(this.config, this.record, tensors, session.sha256(dataParts(tensors)));
   }
 
   /** Names, shapes and sizes of the tensors, in the order of the file. */
   get tensors(): { name: string; shape: number[]; dtype: Dtype; parameters: number; bytes: number }[] {
-    return this.#alive().layout.tensors.map(({ name, shape, dtype, rows, cols }) => {
+    return layoutOf(this.config, this.#dtype).tensors.map(({ name, shape, dtype, rows, cols }) => {
       return { name, shape, dtype, parameters: rows * cols, bytes: DTYPE_BYTES[dtype] * rows * cols };
     });
   }
@@ -302,7 +307,7 @@ export class Model {
     if (this.config.model !== "fm" || slots <= this.#slots) return session;
     this.#slots = slots;
     // Rows this long are rare; the threads stay with the old memory, and one goes on.
-    const larger = new Session(this.#kernels, this.config, slots, undefined, this.#threads, session.layout.dtype);
+    const larger = new Session(this.#kernels, this.config, slots, undefined, this.#threads, this.#dtype);
     larger.parameters().set(session.parameters());
     session.dispose();
     this.#session = larger;

@@ -97,9 +97,12 @@ export function tableOfRows(where: string, rows: readonly FeatureRow[]): SlotTab
 /** @throws IfmError IFM_DATA */
 export function tableOfCandidates(candidates: CandidateTable | readonly FeatureRow[]): SlotTable {
   if (isRows(candidates)) return tableOfRows("candidates", candidates);
-  const { count, features } = candidates;
+  const { count, features } = candidates ?? {};
+  if (typeof features?.length !== "number") {
+    throw invalid(`candidates: expected rows, or { count, features }, found ${show(candidates)}`, "see docs/API.md");
+  }
   const width = features.length / count;
-  const whole = count === 0 ? features.length === 0 : Number.isInteger(width);
+  const whole = count === 0 ? features.length === 0 : Number.isInteger(width) && width > 0;
   if (!Number.isSafeInteger(count) || count < 0 || !whole) {
     throw invalid(
       `candidates: expected as many features for each of count candidates, found ${features.length} for ${show(count)}`,

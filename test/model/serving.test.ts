@@ -110,3 +110,121 @@ describe.each(models)("$name", ({ model: twin }) => {
     });
   });
 });
+
+describe("what callers give", () => {
+  const { model: twin } = models.find(({ name }) => name === "ifm")!;
+  const context = { features: [1, 2, 3] };
+  const errorOf = (call: () => unknown) => {
+    try {
+      call();
+    } catch (error) {
+      return error as { code: string; message: string };
+    }
+    throw new Error("nothing was thrown");
+  };
+
+  test("ids that no table has are unknown: they contribute nothing and are counted, whatever their size", async () => {
+    using model = await toModel(twin);
+    const absent = model.rank(context, [{ features: [4, 40] }]);
+    for (const id of [41, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40, Number.MAX_SAFE_INTEGER, 1e300]) {
+      const ranking = model.rank(context, [{ features: [4, id] }]);
+      expect([ranking.scores, ranking.unknownFeatures]).toEqual([absent.scores, 1]);
+      expect(model.explain({ features: [1, 2, 3, 4, id] }).unknownFeatures).toBe(1);
+    }
+    const none = model.rank(
+      { features: Uint32Array.of(40, 41, 42) },
+      { count: 2, features: new Uint32Array(4).fill(2 ** 32 - 1) },
+    );
+    expect(none.unknownFeatures).toBe(3 + 4);
+    expect(Array.from(none.scores)).toEqual(Array(2).fill(model.tensor("bias")[0]));
+  });
+
+  test.each([
+    ["NaN", [4, Number.NaN]],
+    ["a negative number", [4, -1]],
+    ["a fraction", [4, 0.5]],
+    ["text", [4, "5"]],
+    ["nothing", [4, undefined]],
+    ["a list", [4, [5]]],
+    ["infinity", new Float64Array([4, Number.POSITIVE_INFINITY])],
+  ])("%s is no id", async (_, features) => {
+    using model = await toModel(twin);
+    const { code, message } = errorOf(() => model.rank(context, [{ features: features as number[] }]));
+    expect(code).toBe("IFM_DATA");
+    expect(message).toMatch(/^candidates: row 0: features\[1\]: expected a whole number from 0, found /);
+    expect(errorOf(() => model.explain({ features: features as number[] })).code).toBe("IFM_DATA");
+  });
+
+  test.each([
+    [
+      "a value that is no number",
+      { features: [4, 5], values: [1, Number.NaN] },
+      "values[1]: expected a finite number, found NaN",
+    ],
+    [
+      "a value beyond 32-bit floats",
+      { features: [4, 5], values: [1, 1e300] },
+      "values[1]: expected a finite number, found 1e+300",
+    ],
+    ["too few values", { features: [4, 5], values: [1] }, "expected 2 values, found 1"],
+    ["no row", null, "row 0: expected { features, values }, found null"],
+    [
+      "a row of another length",
+      { features: [4] },
+      "rank: found 3 slots in the context and 1 in candidate 0, ifm needs 5 together",
+    ],
+  ])("%s is refused", async (_, row, text) => {
+    using model = await toModel(twin);
+    const { code, message } = errorOf(() => model.rank(context, [row as FeatureRow]));
+    expect([code, message]).toEqual(["IFM_DATA", expect.stringContaining(text)]);
+  });
+
+  test.each([
+    ["places that overlap", { ...context, slots: [0, 1, 1] }, { count: 1, features: [4, 5] }],
+    ["a place beyond the row", { ...context, slots: [0, 1, 5] }, { count: 1, features: [4, 5] }],
+    ["a table that does not fit its count", context, { count: 2, features: [4, 5, 6] }],
+    ["candidates without features", context, { count: 3 } as { count: number; features: number[] }],
+    ["more candidates than features", context, { count: 2 ** 40, features: [] }],
+    ["a count that is none", context, { count: -1, features: [] }],
+    [
+      "candidates in the context's places",
+      { ...context, slots: [0, 1, 2] },
+      { count: 1, features: [4, 5], slots: [2, 3] },
+    ],
+  ])("%s: refused", async (_, shared, table) => {
+    using model = await toModel(twin);
+    expect(errorOf(() => model.rank(shared, table)).code).toBe("IFM_DATA");
+  });
+
+  test("no candidates are ranked as none; a topK is a whole number", async () => {
+    using model = await toModel(twin);
+    expect(model.rank(context, []).indices.length).toBe(0);
+    expect(model.rank(context, { count: 0, features: [] }).scores.length).toBe(0);
+    for (const topK of [0, -1, 1.5, Number.NaN]) {
+      expect(errorOf(() => model.rank(context, [], { topK })).code).toBe("IFM_USAGE");
+    }
+  });
+
+  test("more candidates than a block, and than the heap, are the same ranking", async () => {
+    using model = await toModel(twin);
+    const table = { count: 20_000, features: Uint32Array.from({ length: 40_000 }, (_, i) => (i * 7) % 45) };
+    const all = model.rank(context, table);
+    const top = model.rank(context, table, { topK: 10 });
+    expect([top.indices, top.scores]).toEqual([all.indices.slice(0, 10), all.scores.slice(0, 10)]);
+    const heap = model.rank(context, table, { topK: 4096 });
+    expect([heap.indices, heap.scores]).toEqual([all.indices.slice(0, 4096), all.scores.slice(0, 4096)]);
+  });
+
+  test("link and clip are as in predict, and the order that of the scores", async () => {
+    using model = await toModel(twin);
+    const table = { count: 20, features: Uint32Array.from({ length: 40 }, (_, i) => i) };
+    const raw = model.rank(context, table);
+    const sure = model.rank(context, table, { link: "sigmoid" });
+    expect(sure.indices).toEqual(raw.indices);
+    sure.scores.forEach((p, i) => {
+      expect(p).toBeCloseTo(1 / (1 + Math.exp(-raw.scores[i]!)), 6);
+    });
+    const [why] = model.rank(context, table, { topK: 1, explain: true }).explanations!;
+    expect(why!.score).toBeCloseTo(raw.scores[0]!, 6);
+  });
+});
