@@ -18,7 +18,7 @@ const manifest = JSON.parse(read("package.json").toString());
 
 /** kB are 1000 bytes here. */
 const MAX_CORE_GZIP_BYTES = 40_000;
-const MAX_UNPACKED_BYTES = 2_200_000;
+const MAX_UNPACKED_BYTES = 2_400_000;
 
 /** What runs where, in the order in which a runtime looks for itself. */
 const CONDITIONS = ["types", "workerd", "edge-light", "deno", "bun", "node", "worker", "browser", "default"];
@@ -164,7 +164,16 @@ function needs(entry: string): { imports: string[]; files: string[] } {
 describe("the entries", () => {
   const [one, threads, fast] = ["", "-threads", "-fast"].map((name) => `../wasm/ifm${name}.wasm`);
   it.each([
-    ["browser", { imports: ["./browser-shared.js", "./browser-gzip.js"], files: [one, threads, fast] }],
+    [
+      "browser",
+      {
+        imports: ["shared", "gzip", "pairs", "divergence", "checkpoints", "divergence"].map((n) => `./browser-${n}.js`),
+        files: [one, threads, fast],
+      },
+    ],
+    ["browser-pairs", { imports: ["./browser-shared.js"], files: [] }],
+    ["browser-divergence", { imports: ["./browser-shared.js"], files: [] }],
+    ["browser-checkpoints", { imports: ["./browser-shared.js"], files: [] }],
     ["browser-shared", { imports: [], files: [] }],
     ["browser-gzip", { imports: ["./browser-shared.js"], files: [] }],
     ["workerd", { imports: [one], files: [] }],
@@ -185,7 +194,7 @@ describe("the entries", () => {
   });
 
   it("ifm-wasm/predict has no trainer in it", () => {
-    const TRAINER = "training diverged";
+    const TRAINER = "a run can be iterated once";
     for (const entry of ["predict", ...WEB.filter((name) => name.startsWith("predict-"))]) {
       expect(read(`dist/${entry}.js`).toString(), entry).not.toContain(TRAINER);
     }
