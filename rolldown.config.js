@@ -48,10 +48,20 @@ function entry(name, source, runtime, platform = "neutral") {
 export default defineConfig([
   {
     // What several entries use goes into chunks beside them: the code finds files of the package relative to its own.
-    input: { node: "src/node.ts", metrics: "src/metrics.ts", cli: "src/cli.ts" },
+    input: { node: "src/node.ts", metrics: "src/metrics.ts", checkpoint: "src/checkpoint.ts", cli: "src/cli.ts" },
     platform: "node",
     external: /^node:/,
-    output: { ...output, codeSplitting: { groups: [{ name: "library", minShareCount: 2 }] } },
+    output: {
+      ...output,
+      codeSplitting: {
+        groups: [
+          { name: "errors", test: /\/src\/errors\.ts$/, priority: 2 },
+          // Loaded by trainers that are asked for checkpoints only.
+          { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-format|xxhash)\.ts$/, priority: 1 },
+          { name: "library", minShareCount: 2 },
+        ],
+      },
+    },
   },
   ...WEB.map((runtime) => entry(runtime, "src/web.ts", runtime)),
   // The page's side of `ifm-wasm/worker`, and what runs in workers; the code finds them as files beside it.

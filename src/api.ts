@@ -20,6 +20,7 @@ export { type LoadOptions, Model, type ModelSource, type PredictOptions } from "
 export type { Ranking, RankOptions } from "./model/rank.js";
 export type { TrainingRecord } from "./model/record.js";
 export type { CandidateTable, FeatureRow, FeatureSlots } from "./model/slots.js";
+export type { Checkpoint, CheckpointFile, CheckpointOptions, CheckpointSource } from "./train/checkpoint-format.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";
 export type {
@@ -29,6 +30,7 @@ export type {
   InitReport,
   Metrics,
   Progress,
+  RollbackEvent,
   StartEvent,
   TrainEvent,
 } from "./train/types.js";

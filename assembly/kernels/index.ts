@@ -23,7 +23,7 @@ export { matmul, matmulTransposedA } from "./dense";
 export { dropout, dropoutMask } from "./dropout";
 export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
-export { squaredNorm } from "./optimizer";
+export { squaredNorm, stepIsFinite } from "./optimizer";
 export { pairwiseBackward } from "./pairwise";
 export { topKeep, topSort } from "./top";
 

@@ -13,7 +13,7 @@ import {
 } from "../config.js";
 import { IfmError } from "../errors.js";
 import type { TrainOptions } from "../train/trainer.js";
-import { list, name, number, oneOf, type Parser, path, threadCount, whole } from "./parse.js";
+import { cadence, list, name, number, oneOf, type Parser, path, threadCount, whole } from "./parse.js";
 
 /** Headings of the help, in this order. */
 export type Group = "Data" | "Search" | "Model" | "Training" | "Optimizers" | "Regularisation" | "Metrics" | "Output";
@@ -244,6 +244,22 @@ export const TRAIN_OPTIONS = {
     oneOf("authors"),
   ),
 
+  onDivergence: value(
+    "--on-divergence <what>",
+    "Training",
+    "when a loss, gradient or weight stops being finite: stop, or retry from the end of the best epoch with half the " +
+      "learning rate",
+    oneOf("stop", "retry"),
+    "stop",
+  ),
+  divergenceRetries: value(
+    "--divergence-retries <n>",
+    "Training",
+    "how often at most",
+    whole({ min: 1, max: 100 }),
+    "3",
+  ),
+
   momentum: value("--momentum <x>", "Optimizers", "μ of momentum", decay, (d) => d.train.momentum),
   beta1: value("--beta1 <x>", "Optimizers", "β₁ of adam", decay, (d) => d.train.adam.beta1),
   beta2: value("--beta2 <x>", "Optimizers", "β₂ of adam", decay, (d) => d.train.adam.beta2),
@@ -273,6 +289,25 @@ export const TRAIN_OPTIONS = {
     "model file to write",
     path,
     "ifm.safetensors, fm.safetensors, … by model",
+  ),
+  checkpoint: value(
+    "--checkpoint <dir>",
+    "Output",
+    "folder to write the whole state of training to, so that it can go on after an interrupt or a crash",
+    path,
+  ),
+  checkpointEvery: value(
+    "--checkpoint-every <n>",
+    "Output",
+    "how often: a time, a number of steps (batches) or of epochs; in any case at the end and at an interrupt",
+    cadence,
+    "5m",
+  ),
+  resume: value(
+    "--resume <dir>",
+    "Output",
+    "go on from the newest checkpoint in a folder, bit for bit as if nothing had happened",
+    path,
   ),
   threads: THREADS,
   fast: FAST,

@@ -118,6 +118,7 @@ export const FIELDS = [
   ["tableFormat", "u32"],
   ["recordBytes", "u32"],
   ["zeros", "u32"],
+  ["diverged", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
 export const ABI_VERSION = 3;

@@ -246,6 +246,28 @@ export class Session {
     return this.#f32(this.#plan.parameters, this.layout.bytes / 4);
   }
 
+  /** All that a step changes, as it lies in memory: parameters, then the states of the optimizer. Views, as `parameters`. */
+  stepped(): Float32Array[] {
+    const { parameters, fields } = this.#plan;
+    const states = [fields.state ?? 0, fields.state2 ?? 0].filter((distance) => distance > 0);
+    return [this.parameters(), ...states.map((distance) => this.#f32(parameters + distance, this.layout.bytes / 4))];
+  }
+
+  /** Learning rate of the steps to come. */
+  set learningRate(lr: number) {
+    this.#desc.set({ lr });
+  }
+
+  /** Whether a step has had a gradient or a weight that is not finite. */
+  get diverged(): boolean {
+    return this.#desc.get("diverged") !== 0;
+  }
+
+  /** Forgets that. */
+  clearDiverged(): void {
+    this.#desc.set({ diverged: 0 });
+  }
+
   /** Puts the training rows into the order of an epoch: file order, or shuffled by (seed, epoch) alone. */
   order(epoch: number, seed: number, shuffle: boolean): void {
     const { order, rows } = this.#plan.training!;
@@ -300,9 +322,14 @@ export class Session {
     this.kernels.metricSums(this.#plan.sums, this.#desc.address, low, high, threshold, middle);
   }
 
-  /** The sums since the last call; starts from 0 again. */
+  /** The sums so far: a view. */
+  sums(): Float64Array {
+    return new Float64Array(this.memory.buffer, this.#plan.sums, 6);
+  }
+
+  /** The sums so far; starts from 0 again. */
   takeSums(): Sums {
-    const view = new Float64Array(this.memory.buffer, this.#plan.sums, 6);
+    const view = this.sums();
     const [squared, absolute, logistic, truePositives, falsePositives, falseNegatives] = view as unknown as Six;
     view.fill(0);
     return { squared, absolute, logistic, truePositives, falsePositives, falseNegatives };

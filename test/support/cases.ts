@@ -1811,6 +1811,30 @@ const squaredNorm = kernelCase({
     })),
 });
 
+const stepIsFinite = kernelCase({
+  kernel: "stepIsFinite",
+  tolerance: 0,
+  shapes: cross({
+    floats: [4, 8, 20, 68],
+    odd: [0, Number.NaN, 1 / 0, -1 / 0, 1e20],
+    where: ["theta", "gradient"],
+    at: [0, 1, 7, 67],
+    scale: [1, 2 ** -20],
+    zero: [false, true],
+  }),
+  buffers: ({ floats, odd, where, at }, random) => {
+    const values = { theta: random.values(floats), gradient: random.values(floats) };
+    if (odd !== 0 && at < floats) values[where][at] = odd;
+    return { theta: input(values.theta), gradient: input(values.gradient) };
+  },
+  call: ({ kernels, at, shape: { floats, scale, zero } }) =>
+    kernels.stepIsFinite(at.theta, zero ? 0 : at.gradient, floats, scale),
+  twin: ({ theta, gradient }, { scale, zero }) => {
+    const squares = Array.from(gradient, (g) => (zero ? 0 : f(f(scale * g) ** 2)));
+    return { returns: exactly([squares.every((square, i) => Number.isFinite(square + theta[i]!)) ? 1 : 0]) };
+  },
+});
+
 // Occurrences
 
 /** The only feature of the batch before. */
@@ -1951,5 +1975,6 @@ export const cases = {
   optimizerStep,
   optimizerInit,
   squaredNorm,
+  stepIsFinite,
   sortOccurrences,
 };

@@ -155,6 +155,7 @@ export interface TestKernels {
   optimizerStep(desc: Address, theta: Address, gradient: Address, floats: number, l2: number, scale: number): void;
   optimizerInit(desc: Address, theta: Address, floats: number): void;
   squaredNorm(theta: Address, gradient: Address, floats: number, l2: number): number;
+  stepIsFinite(theta: Address, gradient: Address, floats: number, scale: number): number;
   sortOccurrences(desc: Address): void;
   randomKey(seed: number, stream: number, step: number, row: number): number;
   randomKeepThreshold(keep: number): number;
