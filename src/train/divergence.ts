@@ -250,7 +250,8 @@ function largestOf(session: Session, row: number): string {
       text = `feature ${feature} has the value ${value.toPrecision(3)}`;
     }
     for (const spec of session.layout.tensors.filter(({ byFeature }) => byFeature)) {
-      const weight = session.read(spec, feature, 1).reduce((high, w) => Math.max(high, Math.abs(w)), 0);
+      let weight = 0;
+      for (const w of session.read(spec, feature, 1)) weight = Math.max(weight, Math.abs(w));
       if (weight > most && Number.isFinite(weight)) {
         most = weight;
         text = `${spec.name} of feature ${feature} has reached ${weight.toPrecision(3)}`;
