@@ -115,9 +115,8 @@ for (const name of ["chromium", "firefox"] as const) {
     it("stops when it is told to", async () => {
       await visit.fill({ epochs: 10_000, earlyStop: 0 });
       await visit.click("train");
-      await visit.until(
-        "document.getElementById('epochs-body').rows.length >= 1 && document.getElementById('train').disabled",
-      );
+      await visit.until("document.getElementById('tiles').innerText.includes('training')");
+      await visit.until("document.getElementById('epochs-body').rows.length >= 1");
       await visit.click("stop");
       await visit.until("!document.getElementById('train').disabled");
       expect(await visit.text("tiles")).toContain("stopped");
@@ -149,7 +148,7 @@ for (const name of ["chromium", "firefox"] as const) {
     it("is all named: every control has a name, every table says what its cells are", async () => {
       const unnamed =
         await visit.evaluate(`Array.from(document.querySelectorAll("button, select, input"), (control) => {
-        const label = control.labels?.[0]?.innerText ?? control.getAttribute("aria-label") ?? control.innerText;
+        const label = control.labels?.[0]?.textContent ?? control.getAttribute("aria-label") ?? control.textContent;
         return label.trim() === "" ? control.outerHTML : "";
       }).filter(Boolean)`);
       expect(unnamed).toEqual([]);
@@ -177,7 +176,7 @@ for (const name of ["chromium", "firefox"] as const) {
 
     it("fits on a telephone", async () => {
       await page.setViewport({ width: 400, height: 800 });
-      expect(await visit.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(400);
+      await visit.until("document.documentElement.scrollWidth <= 400");
     });
 
     it("has said nothing of errors", () => {
