@@ -12,7 +12,7 @@ import { withPalette } from "./png.js";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const WIDTH = 1280;
-const HEIGHT = 2130;
+const HEIGHT = 2226;
 const TRAINING_MILLISECONDS = 300_000;
 
 const missing = await install();
