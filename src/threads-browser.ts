@@ -26,6 +26,30 @@ export interface Thread {
   end(): void;
 }
 
+/**
+ * Starts the worker of a thread, and tells when it is ready, or why it has failed.
+ *
+ * @returns what ends it
+ */
+export type Spawn = (data: ThreadData, onReady: () => void, onFail: (reason: string) => void) => () => void;
+
+/** Starts the worker from here. */
+export const spawnHere: Spawn = (data, onReady, onFail) => {
+  // Bundlers know this form, and make a file of the thread. It is one so that no policy has to allow code from text.
+  const worker = new Worker(new URL("./worker-thread.js", import.meta.url), { type: "module" });
+  worker.onmessage = onReady;
+  worker.onerror = ({ message }) => onFail(message || "its file cannot be loaded");
+  worker.postMessage(data);
+  return () => worker.terminate();
+};
+
+let spawn = spawnHere;
+
+/** Lets somebody else start the workers of threads, see worker/page-threads.ts. */
+export function spawnBy(other: Spawn): void {
+  spawn = other;
+}
+
 /** Milliseconds that a thread may take to start. */
 const START_MILLISECONDS = 10_000;
 
@@ -37,22 +61,19 @@ const START_MILLISECONDS = 10_000;
  */
 export function startThread(data: ThreadData, onEnd: (reason: string) => void): Promise<Thread> {
   return new Promise((resolve, reject) => {
-    // Bundlers know this form, and make a file of the thread. It is one so that no policy has to allow code from text.
-    const worker = new Worker(new URL("./worker-thread.js", import.meta.url), { type: "module" });
     let isReady = false;
     const fail = (reason: string) => {
       clearTimeout(timer);
-      worker.terminate();
+      end();
       if (isReady) onEnd(reason);
       else reject(new Error(reason));
     };
-    const timer = setTimeout(() => fail(`it was not ready after ${START_MILLISECONDS / 1000} s`), START_MILLISECONDS);
-    worker.onmessage = () => {
+    const ready = () => {
       clearTimeout(timer);
       isReady = true;
-      resolve({ end: () => worker.terminate() });
+      resolve({ end });
     };
-    worker.onerror = ({ message }) => fail(message || "its file cannot be loaded");
-    worker.postMessage(data);
+    const timer = setTimeout(() => fail(`it was not ready after ${START_MILLISECONDS / 1000} s`), START_MILLISECONDS);
+    const end = spawn(data, ready, fail);
   });
 }

@@ -109,9 +109,9 @@ describe("src/", () => {
   });
 
   it("has a page's side of the worker that brings nothing along that computes", () => {
-    const client = ["connection", "client", "trainer", "model", "packing", "chunks", "protocol"];
+    const client = ["connection", "client", "trainer", "model", "packing", "chunks", "protocol", "page-threads"];
     const allowed =
-      /^src\/(errors|version|fetch|opfs|data\/streams|worker\/(connection|client|trainer|model|packing|chunks|protocol))$/;
+      /^src\/(errors|version|fetch|opfs|threads-browser|data\/streams|worker\/(connection|client|trainer|model|packing|chunks|protocol|page-threads))$/;
     const own = client.map((name) => `src/worker/${name}.ts`).concat("src/worker.ts");
     const values = src.filter(({ from, isType }) => own.includes(from) && !isType);
     expect(values.length).toBeGreaterThan(0);

@@ -65,6 +65,11 @@ export function testWorker(name: "chromium" | "firefox", installed: boolean): vo
       expect(await train(page, 2)).toMatchObject({ threads: 2, warnings: [], model: expected });
     });
 
+    it("starts and ends threads again and again", async () => {
+      const page = await open(server);
+      for (let run = 0; run < 25; run++) expect(await train(page, 2)).toMatchObject({ threads: 2, warnings: [] });
+    });
+
     it("says once why it has one thread in a page that is not isolated", async () => {
       const run = await train(await open(plain), 2);
       expect(run).toMatchObject({ threads: 1, model: await modelInNode() });
