@@ -27,8 +27,13 @@ const inlineKernels = {
   },
 };
 
-/** An entry in one file, with a `#runtime` of its own. */
+/**
+ * An entry with a `#runtime` of its own, in one file. In browsers, what is seldom needed is in files beside it, fetched
+ * when it is.
+ */
 function entry(name, source, runtime, platform = "neutral") {
+  // A bundler's worker may have to be one file.
+  const codeSplitting = runtime.startsWith("browser") && !name.startsWith("worker") && { groups: [{ name: "shared", minShareCount: 2 }] };
   return {
     input: { [name]: source },
     platform,
@@ -37,7 +42,7 @@ function entry(name, source, runtime, platform = "neutral") {
     // `wasm/` lies beside `src/` and, in the package, beside `dist/`.
     external: [/^node:/, /\.wasm(\?module)?$/],
     makeAbsoluteExternalsRelative: false,
-    output: { ...output, codeSplitting: false },
+    output: { ...output, chunkFileNames: `${name}-[name].js`, codeSplitting },
   };
 }
 
@@ -56,8 +61,5 @@ export default defineConfig([
   entry("worker-thread", "src/worker-thread.ts", "browser"),
   // The same without the trainer; `predict` is Node's.
   entry("predict", "src/predict.ts", "node", "node"),
-  entry("predict-browser", "src/predict.ts", "browser-predict"),
-  entry("predict-workerd", "src/predict.ts", "workerd"),
-  entry("predict-edge-light", "src/predict.ts", "edge-light"),
-  entry("predict-inline", "src/predict.ts", "inline"),
+  ...WEB.map((runtime) => entry(`predict-${runtime}`, "src/predict.ts", `${runtime}-predict`)),
 ]);

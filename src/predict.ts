@@ -4,7 +4,7 @@ export type { Dataset } from "./data/dataset.js";
 export type { LibfmOptions } from "./data/libfm.js";
 export { type LibfmSource, readLibfm } from "./data/read.js";
 export { type ErrorCode, IfmError } from "./errors.js";
-export { Model, type ModelSource, type PredictOptions } from "./model/model.js";
+export { type LoadOptions, Model, type ModelSource, type PredictOptions } from "./model/model.js";
 export type { TrainingRecord } from "./model/record.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export type { Metrics } from "./train/types.js";

@@ -41,7 +41,7 @@ export async function kernelBuild(build: BuildName): Promise<KernelBuild> {
 
 /** Kernels that a caller brings along. */
 export function compileKernels(source: KernelSource): Promise<WebAssembly.Module> {
-  return compile(source, (place) => (isRemote(place) ? fetchFile(place, "IFM_WASM") : readFile(place)));
+  return compile(source, async (place) => (isRemote(place) ? fetch(place) : readFile(place)));
 }
 
 /** Threads that this machine runs at once; 1 where there can be no others. */

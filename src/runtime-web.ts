@@ -33,7 +33,7 @@ export function kernelBuilds(
 
 /** Kernels that a caller brings along. */
 export function compileKernels(source: KernelSource): Promise<WebAssembly.Module> {
-  return compile(source, (url) => fetchFile(url, "IFM_WASM"));
+  return compile(source, async (url) => fetch(url));
 }
 
 /** Threads that this runtime runs at once. */

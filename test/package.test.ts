@@ -22,7 +22,7 @@ const MAX_UNPACKED_BYTES = 2_200_000;
 
 /** What runs where, in the order in which a runtime looks for itself. */
 const CONDITIONS = ["types", "workerd", "edge-light", "deno", "bun", "node", "worker", "browser", "default"];
-/** Entries in one file that need no Node. */
+/** Entries that need no Node. All but those for browsers are one file. */
 const WEB = ["browser", "workerd", "edge-light", "inline"].flatMap((name) => [name, `predict-${name}`]);
 
 interface Packed {
@@ -103,8 +103,8 @@ describe("the files of the package", () => {
 });
 
 /**
- * What an application's bundler makes of the core, minified: all that src/api.ts exports, for a browser. Node's files come
- * on top there.
+ * What an application's bundler makes of the core, minified: all that src/api.ts exports, for a browser. What is imported
+ * when it is needed, such as decompression, is not part of it; Node's files come on top there.
  */
 async function bundle(): Promise<string> {
   const entry = "\0core";
@@ -132,7 +132,8 @@ async function bundle(): Promise<string> {
   });
   try {
     const { output } = await build.generate({ format: "esm", minify: true });
-    return output.map((file) => (file.type === "chunk" ? file.code : "")).join("");
+    const chunks = output.filter((file) => file.type === "chunk");
+    return chunks.map(({ isDynamicEntry, code }) => (isDynamicEntry ? "" : code)).join("");
   } finally {
     await build.close();
   }
@@ -165,11 +166,13 @@ function needs(entry: string): { imports: string[]; files: string[] } {
 describe("the entries", () => {
   const [one, threads, fast] = ["", "-threads", "-fast"].map((name) => `../wasm/ifm${name}.wasm`);
   it.each([
-    ["browser", { imports: [], files: [one, threads, fast] }],
+    ["browser", { imports: ["./browser-shared.js", "./browser-gzip.js"], files: [one, threads, fast] }],
+    ["browser-shared", { imports: [], files: [] }],
+    ["browser-gzip", { imports: ["./browser-shared.js"], files: [] }],
     ["workerd", { imports: [one], files: [] }],
     ["edge-light", { imports: [`${one}?module`], files: [] }],
     ["inline", { imports: [], files: [] }],
-    ["predict-browser", { imports: [], files: [one] }],
+    ["predict-browser", { imports: ["./predict-browser-shared.js", "./predict-browser-gzip.js"], files: [one] }],
     ["predict-workerd", { imports: [one], files: [] }],
     ["predict-edge-light", { imports: [`${one}?module`], files: [] }],
     ["predict-inline", { imports: [], files: [] }],

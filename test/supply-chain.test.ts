@@ -73,7 +73,7 @@ describe("versions", () => {
   it.each(LOCKS.map((lock) => lock.replace("-lock", "")))("are exact in %s", (name) => {
     const { dependencies = {}, devDependencies = {} } = JSON.parse(read(name));
     const loose = Object.entries<string>({ ...dependencies, ...devDependencies }).filter(
-      ([, version]) => !/^(npm:[^@].*@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
+      ([, version]) => !/^(npm:@?[^@]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
     );
     expect(loose).toEqual([]);
   });

@@ -6,7 +6,6 @@ import { createGunzip } from "node:zlib";
 import { IfmError } from "../errors.js";
 import { isRemote } from "../fetch.js";
 import type { Dataset } from "./dataset.js";
-import { gzipError, maybeGunzip } from "./gzip.js";
 import { type LibfmOptions, LibfmParser, pushAll } from "./libfm.js";
 import { loadDataset as fetchDataset } from "./load.js";
 
@@ -24,6 +23,8 @@ const GUNZIP_BYTES = 2 ** 18;
  * @throws {IfmError} IFM_DATA, from the iteration: no such file, a directory, no permission, damaged gzip data
  */
 export async function* openData(path: string): AsyncGenerator<Uint8Array> {
+  // First: a file that cannot be opened says so at once, and nobody would listen yet.
+  const { maybeGunzip } = await import("./gzip.js");
   const input = path === "-" ? process.stdin : createReadStream(path, { highWaterMark: READ_BYTES });
   try {
     yield* maybeGunzip(explainErrors(input, path), path, gunzipByZlib);
@@ -58,6 +59,7 @@ async function* explainErrors(input: AsyncIterable<Uint8Array>, path: string): A
 
 /** What `gunzip` does, by node:zlib, which knows where members end and works in a thread of its own. */
 async function* gunzipByZlib(source: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+  const { gzipError } = await import("./gzip.js");
   let compressedBytes = 0;
   async function* counted(): AsyncGenerator<Uint8Array> {
     for await (const chunk of source) {

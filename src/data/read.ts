@@ -1,6 +1,5 @@
 import { checkResponse, isResponse } from "../fetch.js";
 import type { Dataset } from "./dataset.js";
-import { maybeGunzip } from "./gzip.js";
 import { type LibfmOptions, LibfmParser, type LibfmText, pushAll } from "./libfm.js";
 import { iterate } from "./streams.js";
 
@@ -20,6 +19,8 @@ export async function readLibfm(source: LibfmSource, options: LibfmOptions = {})
   if (typeof source === "string") {
     await pushAll(source, parser);
   } else {
+    // A file of its own in browsers, which most pages never fetch.
+    const { maybeGunzip } = await import("./gzip.js");
     await pushAll(maybeGunzip(chunksOf(source), options.name ?? named.name), parser);
   }
   return parser.end();

@@ -30,7 +30,13 @@ export async function compileKernels(
   open: (place: URL | string) => Promise<Response | Uint8Array>,
 ): Promise<WebAssembly.Module> {
   // By what they have: `instanceof` does not know what comes from another realm.
-  if (typeof source === "string" || "href" in source) return compileAll(await open(source), String(source));
+  if (typeof source === "string" || "href" in source) {
+    const file = String(source);
+    const opened = await open(source).catch((cause: Error) => {
+      throw new IfmError("IFM_WASM", `cannot be read (${cause.message})`, { file, hint: MISSING, cause });
+    });
+    return compileAll(opened, file);
+  }
   if (isResponse(source) || "byteLength" in source) return compileAll(source, "wasm");
   return source;
 }

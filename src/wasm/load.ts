@@ -103,14 +103,24 @@ function abort(_message: number, _file: number, line: number, column: number): n
   throw new IfmError("IFM_WASM", `kernels: an assertion failed at line ${line}, column ${column}`);
 }
 
+function instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): Kernels {
+  try {
+    return new WebAssembly.Instance(module, imports).exports as unknown as Kernels;
+  } catch (cause) {
+    throw new IfmError("IFM_WASM", `kernels: cannot be used here (${(cause as Error).message})`, {
+      hint: "one thread takes ifm.wasm, several take ifm-threads.wasm",
+      cause,
+    });
+  }
+}
+
 /**
  * Instantiates the kernels over a memory of our own.
  *
  * @throws IfmError IFM_WASM when the module is of another version than this code
  */
 export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, abort } });
-  const kernels = exports as unknown as Kernels;
+  const kernels = instantiate(module, { env: { memory, abort } });
   const found = typeof kernels.abiVersion === "function" ? kernels.abiVersion() : "none";
   if (found !== ABI_VERSION || kernels.descBytes() !== DESC_BYTES || kernels.heapBase() > HEAP_BASE) {
     throw new IfmError("IFM_WASM", `kernels: expected ABI version ${ABI_VERSION}, found ${found}`, {

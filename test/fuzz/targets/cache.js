@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { cacheBytes, readCache } from "../../../src/data/cache.js";
-import { readLibfm } from "../../../src/data/libfm.js";
+import { readLibfm } from "../../../src/data/read.js";
 import { checkRows } from "./libfm.js";
 
 const folder = mkdtempSync(join(tmpdir(), "ifm-wasm-fuzz-"));

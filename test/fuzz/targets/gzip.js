@@ -1,6 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { maybeGunzip } from "../../../src/data/gzip.js";
-import { readLibfm } from "../../../src/data/libfm.js";
+import { readLibfm } from "../../../src/data/read.js";
 
 const rows = "1 0:1 5:1\n-1 1:1 6:0.5\n";
 
@@ -20,6 +19,6 @@ export default {
       const step = 1 + (bytes.length % 97);
       for (let at = 0; at < bytes.length; at += step) yield bytes.subarray(at, at + step);
     }
-    await readLibfm(maybeGunzip(chunks(), "rows.libfm.gz"), { name: "rows.libfm.gz", maxLineBytes: 4096 });
+    await readLibfm(chunks(), { name: "rows.libfm.gz", maxLineBytes: 4096 });
   },
 };

@@ -1,5 +1,5 @@
 import { defaultModel } from "../../../src/config.js";
-import { readLibfm } from "../../../src/data/libfm.js";
+import { readLibfm } from "../../../src/data/read.js";
 import { encodeModel } from "../../../src/model/format.js";
 import { layoutOf } from "../../../src/model/layout.js";
 import { Model } from "../../../src/model/model.js";

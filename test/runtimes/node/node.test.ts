@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { VERSION } from "../../../src/version.js";
 import { isInstalled, packageFolder } from "../install.js";
-import { RECORD, testFixture } from "../support/fixture-tests.js";
+import { testFixture } from "../support/fixture-tests.js";
 import { output, ROOT } from "../support/processes.js";
 import { runProgram } from "../support/project.js";
+import { RECORD, readRecord } from "../support/record.js";
 
 /*
  * The record of what every runtime must come to is of Node 20. A change of it is a change of what users get with their
@@ -65,6 +66,6 @@ describe.each(VERSIONS)("%s", (name) => {
 describe(`this version, ${process.version}`, () => {
   it("comes to the bits of the record", async () => {
     const { hashes } = await runFixture(process.execPath, 1);
-    expect(hashes).toEqual(JSON.parse(await readFile(RECORD, "utf8")));
+    expect(hashes).toEqual(readRecord());
   });
 });

@@ -1,14 +1,13 @@
-import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, inject, it } from "vitest";
 import { ROOT } from "./processes.js";
+import { digestOf, type Hashes, readRecord } from "./record.js";
 
 /** What a run of test/runtimes/fixture.mjs in some runtime gives. */
 export interface Result {
   version: string;
-  /** For each training, of what came out. */
-  hashes: Record<string, { weights: string; predictions: string; losses: string }>;
+  hashes: Hashes;
 }
 
 export interface Engine {
@@ -22,13 +21,10 @@ export interface Engine {
   run(threads: number): Promise<Result>;
 }
 
-/** What every runtime must come to; test/runtimes/node/node.test.ts says how it is made anew. */
-export const RECORD = new URL("../../fixtures/runtime-hashes.json", import.meta.url);
-
 /** Keeps what tools/runtimes.js writes into docs/RUNTIMES.md. */
 function keep(engine: string, threads: number, { version, hashes }: Result): void {
   const folder = join(ROOT, "build", "runtimes");
-  const sha256 = createHash("sha256").update(JSON.stringify(hashes)).digest("hex");
+  const sha256 = digestOf(hashes);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, `${engine}, ${threads}.json`), JSON.stringify({ engine, version, threads, sha256 }));
 }
@@ -45,7 +41,7 @@ export function testFixture({ name, installed, oneThread, run }: Engine): void {
     ])("comes to the bits of the record with threads: $threads", async ({ threads, reason }, context) => {
       context.skip(reason !== undefined, reason);
       const result = await run(threads);
-      expect(result.hashes).toEqual(JSON.parse(readFileSync(RECORD, "utf8")));
+      expect(result.hashes).toEqual(readRecord());
       keep(name, threads, result);
     });
   });

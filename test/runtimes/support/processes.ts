@@ -5,12 +5,12 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const RUN_MILLISECONDS = 120_000;
+const RUN_MILLISECONDS = 240_000;
 const START_MILLISECONDS = 30_000;
 
 const execute = promisify(execFile);
 
-/** What a program prints on stdout. One that takes longer than two minutes is killed. */
+/** What a program prints on stdout. One that takes longer than four minutes is killed. */
 export async function output(file: string, args: string[], options: ExecFileOptions = {}): Promise<string> {
   const { cwd = ROOT, env } = options;
   const all = { cwd, env: { ...process.env, ...env }, timeout: RUN_MILLISECONDS, maxBuffer: 2 ** 26 };

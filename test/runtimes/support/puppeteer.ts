@@ -39,6 +39,9 @@ const OPTIONS = {
   },
 };
 
+/** What a call may take: training in a page is one. */
+const CALL_MILLISECONDS = 240_000;
+
 /** Starts Chromium or Firefox without a window. */
 export function launchTabs(name: keyof typeof OPTIONS): Promise<Tabs> {
   const require = createRequire(new URL("../package.json", import.meta.url));
@@ -47,7 +50,13 @@ export function launchTabs(name: keyof typeof OPTIONS): Promise<Tabs> {
   // Root cannot use Chromium's sandbox.
   const more = name === "chromium" && process.getuid?.() === 0 ? ["--no-sandbox"] : [];
   const executablePath = systemProgram(name);
-  return puppeteer.launch({ ...options, args: [...args, ...more], executablePath, headless: true });
+  return puppeteer.launch({
+    ...options,
+    args: [...args, ...more],
+    executablePath,
+    headless: true,
+    protocolTimeout: CALL_MILLISECONDS,
+  });
 }
 
 /** Starts Chromium or Firefox with one tab. */

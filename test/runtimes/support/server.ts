@@ -29,18 +29,18 @@ export interface Server extends AsyncDisposable {
 }
 
 /** Without the headers that shared memory needs. */
-const NOT_ISOLATED = {
-  "content-security-policy": HEADERS["content-security-policy"],
-  "cache-control": HEADERS["cache-control"],
+export const NOT_ISOLATED = {
+  "cross-origin-opener-policy": "unsafe-none",
+  "cross-origin-embedder-policy": "unsafe-none",
 };
 
-/** Serves the built package and the pages of these tests. */
-export async function serve({ isolated = true } = {}): Promise<Server> {
-  const headers = isolated ? HEADERS : NOT_ISOLATED;
+/** Serves files of a folder; by default the built package and the pages of these tests. `more` headers go first. */
+export async function serve(root = ROOT, served = SERVED, more: Record<string, string> = {}): Promise<Server> {
+  const headers = { ...HEADERS, ...more };
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname)).slice(1);
     const type = TYPES[extname(path)];
-    const bytes = type && SERVED.test(path) ? await readFile(join(ROOT, path)).catch(() => undefined) : undefined;
+    const bytes = type && served.test(path) ? await readFile(join(root, path)).catch(() => undefined) : undefined;
     if (bytes === undefined) {
       response.writeHead(404, headers).end();
     } else {

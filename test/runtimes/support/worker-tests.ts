@@ -5,7 +5,7 @@ import { libfmText, plantedRows } from "../../support/data.js";
 import { start } from "./browser.js";
 import { longestTask, MOST_MILLISECONDS } from "./long-tasks.js";
 import { launchTabs, type Page, type Tabs } from "./puppeteer.js";
-import { type Server, serve } from "./server.js";
+import { NOT_ISOLATED, type Server, serve } from "./server.js";
 
 /** A busy machine starts a browser slowly. */
 const START_TIMEOUT = 120_000;
@@ -41,7 +41,7 @@ export function testWorker(name: "chromium" | "firefox", installed: boolean): vo
       [browser, server, plain] = await Promise.all([
         start(() => launchTabs(name)),
         serve(),
-        serve({ isolated: false }),
+        serve(undefined, undefined, NOT_ISOLATED),
       ]);
     }, START_TIMEOUT);
     afterAll(async () => {

@@ -5,7 +5,7 @@ import type { Browser } from "../support/browser.js";
 import { type Service, startService } from "../support/processes.js";
 
 /** What a call may take: training in a page is one. */
-const CALL_MILLISECONDS = 120_000;
+const CALL_MILLISECONDS = 240_000;
 const READY_MILLISECONDS = 10_000;
 
 const ENVIRONMENT = {
