@@ -1,5 +1,6 @@
 import { AFM, DEEPIFM, Desc, FM, INN } from "./abi";
 import { batchNormMoving } from "./kernels/batch-norm";
+import { tableBegin } from "./kernels/table";
 import { afmBegin, afmForward } from "./models/afm";
 import { deepifmForward } from "./models/deepifm";
 import { fmForward } from "./models/fm";
@@ -37,6 +38,9 @@ export function scoreBegin(d: Desc): void {
   if (d.derived) return;
   derive(d);
   if (d.batchNorm) batchNormMoving(d);
+  if (isDefined(SMALL_TABLES)) {
+    tableBegin(d);
+  }
   d.derived = 1;
 }
 

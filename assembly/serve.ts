@@ -33,6 +33,7 @@ export function explainPairs(desc: usize, request: usize, s: u32): void {
 /** One record of the table as numbers: v to the first slot of the scratch, w to f64[1]. */
 export function decodeRecord(desc: usize, id: usize, scratch: usize, w: usize): void {
   const d = changetype<Desc>(desc);
+  scoreBegin(d);
   gatherAt(scratch + d.sSlots, d, 0, id, 0, 1);
   linearTerms(w, d, id, 0, 1);
 }

@@ -4,7 +4,7 @@
  *
  *   npm run bench                          all of it: under 10 minutes
  *   npm run bench -- --quick               a minute's worth of all of it
- *   npm run bench -- --only models,peers   of limits, models, start, scaling, kernels, peers
+ *   npm run bench -- --only models,peers   of limits, models, rank, start, scaling, kernels, peers
  *   npm run bench -- --threads 1           without those that use two threads
  *
  * Ratios count only within one run, so --quick and --only write to build/bench/ and leave the documents alone.
@@ -19,11 +19,12 @@ import { measureLimits } from "./limits.js";
 import { load, machine } from "./machine.js";
 import { benchModels, threadsOf } from "./models.js";
 import { benchPeers } from "./peers/index.js";
+import { benchRank } from "./rank.js";
 import { benchScaling } from "./scaling.js";
 import { benchStart } from "./start.js";
 import { lineChart } from "./svg.js";
 
-const PARTS = ["limits", "models", "start", "scaling", "kernels", "peers"];
+const PARTS = ["limits", "models", "rank", "start", "scaling", "kernels", "peers"];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const BUILD = join(ROOT, "build/bench");
 
@@ -66,6 +67,7 @@ if (parts.includes("models")) {
     log,
   });
 }
+if (parts.includes("rank")) results.rank = await benchRank({ rounds: quick ? 10 : 100, log });
 if (parts.includes("start")) results.start = await benchStart({ quick, log });
 if (parts.includes("scaling")) {
   results.scaling = await benchScaling({ threads: quick ? [1] : threads, seconds: quick ? 0.05 : 0.3, quick, log });

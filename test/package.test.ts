@@ -51,7 +51,7 @@ describe("the files of the package", () => {
       /^bin\/ifm-wasm\.js$/,
       /^dist\/[a-z-]+\.js$/,
       /^dist\/([a-z]+\/)?[a-z-]+\.d\.ts$/,
-      /^wasm\/ifm(-threads|-fast)?\.wasm$/,
+      /^wasm\/ifm(-predict|-threads|-fast)?\.wasm$/,
       /^sample\/(adult\.(train|validation)\.libfm\.gz|README\.md)$/,
       /^docs\/[A-Z]+\.md$/,
     ];
@@ -82,6 +82,7 @@ describe("the files of the package", () => {
     "sample/adult.validation.libfm.gz",
     "wasm/ifm.wasm",
     "wasm/ifm-fast.wasm",
+    "wasm/ifm-predict.wasm",
     "wasm/ifm-threads.wasm",
   ])("include %s", (path) => {
     expect(paths).toContain(path);
@@ -164,17 +165,17 @@ function needs(entry: string): { imports: string[]; files: string[] } {
 }
 
 describe("the entries", () => {
-  const [one, threads, fast] = ["", "-threads", "-fast"].map((name) => `../wasm/ifm${name}.wasm`);
+  const [one, predict, threads, fast] = ["", "-predict", "-threads", "-fast"].map((name) => `../wasm/ifm${name}.wasm`);
   it.each([
-    ["browser", { imports: ["./browser-shared.js", "./browser-gzip.js"], files: [one, threads, fast] }],
+    ["browser", { imports: ["./browser-shared.js", "./browser-gzip.js"], files: [one, predict, threads, fast] }],
     ["browser-shared", { imports: [], files: [] }],
     ["browser-gzip", { imports: ["./browser-shared.js"], files: [] }],
-    ["workerd", { imports: [one], files: [] }],
-    ["edge-light", { imports: [`${one}?module`], files: [] }],
+    ["workerd", { imports: [one, predict], files: [] }],
+    ["edge-light", { imports: [`${one}?module`, `${predict}?module`], files: [] }],
     ["inline", { imports: [], files: [] }],
-    ["predict-browser", { imports: ["./predict-browser-shared.js", "./predict-browser-gzip.js"], files: [one] }],
-    ["predict-workerd", { imports: [one], files: [] }],
-    ["predict-edge-light", { imports: [`${one}?module`], files: [] }],
+    ["predict-browser", { imports: ["./predict-browser-shared.js", "./predict-browser-gzip.js"], files: [predict] }],
+    ["predict-workerd", { imports: [predict], files: [] }],
+    ["predict-edge-light", { imports: [`${predict}?module`], files: [] }],
     ["predict-inline", { imports: [], files: [] }],
   ])("%s needs its kernels and nothing else", (entry, expected) => {
     expect(needs(entry)).toEqual(expected);

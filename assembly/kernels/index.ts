@@ -188,3 +188,13 @@ export function pairTerms(out: usize, desc: usize, gain: usize, features: usize,
 export function integratedGradients(out: usize, desc: usize, x: usize, blocks: u32, room: usize): f64 {
   return integrate.integratedGradients(out, changetype<Desc>(desc), x, blocks, room);
 }
+
+export function pairwiseNorms(
+  linear: f32, base: usize, norm: f32, desc: usize, features: usize, values: usize, slots: u32,
+): f32 {
+  return table.pairwiseNorms(linear, base, norm, changetype<Desc>(desc), features, values, slots);
+}
+
+export function tableBegin(desc: usize): void {
+  table.tableBegin(changetype<Desc>(desc));
+}

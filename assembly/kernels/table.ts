@@ -6,8 +6,10 @@ import { hsum, madd, zero } from "../simd";
  * tables, and candidates that share a context. A record begins with Kp lanes of v; behind them lie
  *
  *   f32   [ w f32, 0 0 0 ]
- *   f16   [ not used, 4 bytes | w f16, 0 ]
- *   int8  [ scale f32         | w f16, 0 ]      v = scale · lane
+ *   f16, int8    [ scale f32 | 0, w f16 | Σ v² f32 | w f32 ]      v = scale · lane
+ *
+ * The second half of that, and the scale of f16, which is 1, follow from the rest: tableBegin. As four floats it can be
+ * summed like the lanes of v; half of the sums mean nothing.
  */
 
 /** log2 of the bytes of a lane. */
@@ -18,13 +20,6 @@ function laneShift(FORMAT: u32): usize {
 
 /** 2^112: what is between the exponents of f16 and f32. */
 const F16_SCALE: f32 = reinterpret<f32>(0x77800000);
-
-/** An f16 at the address. */
-@inline
-function float16(at: usize): f32 {
-  const bits = <i32>load<i16>(at);
-  return reinterpret<f32>((bits << 13) & 0x8fffe000) * F16_SCALE;
-}
 
 /** Four lanes of v at the address, of int8 without their scale. Finite: no f16 has the highest exponent. */
 @inline
@@ -38,18 +33,23 @@ function lanes4(FORMAT: u32, at: usize): v128 {
   return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(at))));
 }
 
+/** What lies behind the lanes of v. */
+@inline
+function tailOf(FORMAT: u32, d: Desc, record: usize): usize {
+  return record + (<usize>d.Kp << laneShift(FORMAT));
+}
+
 /** x, and the record's scale where it has one. */
 @inline
 function factor(FORMAT: u32, d: Desc, record: usize, x: f32): f32 {
-  return FORMAT == I8 ? x * load<f32>(record + d.Kp) : x;
+  return FORMAT == I8 ? x * load<f32>(tailOf(FORMAT, d, record)) : x;
 }
 
 /** w of a record. */
 @inline
 function weightOf(FORMAT: u32, d: Desc, record: usize): f32 {
-  const tail = record + (<usize>d.Kp << laneShift(FORMAT));
-  if (FORMAT == F32) return load<f32>(tail);
-  return float16(tail + 4);
+  const tail = tailOf(FORMAT, d, record);
+  return FORMAT == F32 ? load<f32>(tail) : load<f32>(tail, 12);
 }
 
 @inline
@@ -214,6 +214,141 @@ export function pairwiseFrom(
   if (format == F16) return pairwise(F16, true, sums, z, base, d, features, 0, slots);
   if (format == I8) return pairwise(I8, true, sums, z, base, d, features, 0, slots);
   return pairwise(F32, true, sums, z, base, d, features, 0, slots);
+}
+
+/** Four f16 as f32 of 2^-112 their size: what they are a sum of is scaled once. */
+@inline
+function tiny4(at: usize): v128 {
+  return v128.and(i32x4.shl(v128.load16x4_s(at), 13), i32x4.splat(0x8fffe000));
+}
+
+/** s + x v of four lanes; f16 not yet scaled. */
+@inline
+function addTiny(s: v128, v: v128, x: v128, ONE: bool): v128 {
+  return f32x4.add(s, ONE ? v : f32x4.mul(x, v));
+}
+
+/** (base + s)² of four lanes. */
+@inline
+function square(FORMAT: u32, s: v128, base: usize): v128 {
+  const all = f32x4.add(v128.load(base), FORMAT == F16 ? f32x4.mul(s, f32x4.splat(F16_SCALE)) : s);
+  return f32x4.mul(all, all);
+}
+
+@inline
+function fromNorms(
+  FORMAT: u32, ONE_HOT: bool, linear: f32, base: usize, norm: f32, d: Desc, features: usize, values: usize, slots: u32,
+): f32 {
+  const recordBytes = <usize>d.recordBytes, slotBytes = <usize>slots << 2, lanes = <usize>d.Kp;
+  const ONE = ONE_HOT && FORMAT == F16;
+  // [ 0 0 norm linear ]
+  let tails = f32x4.replace_lane(f32x4.replace_lane(zero(), 2, norm), 3, linear);
+  for (let i: usize = 0; i < slotBytes; i += 4) {
+    const tail = v128.load(tailOf(FORMAT, d, d.table + <usize>load<u32>(features + i) * recordBytes));
+    if (ONE_HOT) {
+      tails = f32x4.add(tails, tail);
+    } else {
+      const x = load<f32>(values + i);
+      tails = madd(f32x4.replace_lane(f32x4.splat(x * x), 3, x), tail, tails);
+    }
+  }
+  let total = zero();
+  let k: usize = 0;
+  for (; k + 32 <= lanes; k += 32) {
+    let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero(), s4 = zero(), s5 = zero(), s6 = zero(), s7 = zero();
+    for (let i: usize = 0; i < slotBytes; i += 4) {
+      const record = d.table + <usize>load<u32>(features + i) * recordBytes;
+      const x = ONE ? zero() : f32x4.splat(factor(FORMAT, d, record, ONE_HOT ? 1 : load<f32>(values + i)));
+      if (FORMAT == F16) {
+        const at = record + (k << 1);
+        s0 = addTiny(s0, tiny4(at), x, ONE);
+        s1 = addTiny(s1, tiny4(at + 8), x, ONE);
+        s2 = addTiny(s2, tiny4(at + 16), x, ONE);
+        s3 = addTiny(s3, tiny4(at + 24), x, ONE);
+        s4 = addTiny(s4, tiny4(at + 32), x, ONE);
+        s5 = addTiny(s5, tiny4(at + 40), x, ONE);
+        s6 = addTiny(s6, tiny4(at + 48), x, ONE);
+        s7 = addTiny(s7, tiny4(at + 56), x, ONE);
+      } else {
+        const at = record + k;
+        const a = v128.load8x8_s(at), b = v128.load8x8_s(at + 8), c = v128.load8x8_s(at + 16), e = v128.load8x8_s(at + 24);
+        s0 = addTiny(s0, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(a)), x, false);
+        s1 = addTiny(s1, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(a)), x, false);
+        s2 = addTiny(s2, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(b)), x, false);
+        s3 = addTiny(s3, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(b)), x, false);
+        s4 = addTiny(s4, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(c)), x, false);
+        s5 = addTiny(s5, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(c)), x, false);
+        s6 = addTiny(s6, f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(e)), x, false);
+        s7 = addTiny(s7, f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(e)), x, false);
+      }
+    }
+    const S = base + (k << 2);
+    const t0 = f32x4.add(square(FORMAT, s0, S), square(FORMAT, s1, S + 16));
+    const t1 = f32x4.add(square(FORMAT, s2, S + 32), square(FORMAT, s3, S + 48));
+    const t2 = f32x4.add(square(FORMAT, s4, S + 64), square(FORMAT, s5, S + 80));
+    const t3 = f32x4.add(square(FORMAT, s6, S + 96), square(FORMAT, s7, S + 112));
+    total = f32x4.add(total, f32x4.add(f32x4.add(t0, t1), f32x4.add(t2, t3)));
+  }
+  for (; k < lanes; k += 4) {
+    let s = zero();
+    for (let i: usize = 0; i < slotBytes; i += 4) {
+      const record = d.table + <usize>load<u32>(features + i) * recordBytes;
+      const x = ONE ? zero() : f32x4.splat(factor(FORMAT, d, record, ONE_HOT ? 1 : load<f32>(values + i)));
+      s = addTiny(s, FORMAT == F16 ? tiny4(record + (k << 1)) : lanes4(I8, record + k), x, ONE);
+    }
+    total = f32x4.add(total, square(FORMAT, s, base + (k << 2)));
+  }
+  return f32x4.extract_lane(tails, 3) + <f32>0.5 * (hsum(total) - f32x4.extract_lane(tails, 2));
+}
+
+/**
+ * The score of a row of FM from a small table: Σ_k Σ_s (v[s,k] x_s)² is a sum of the norms that records have, so that only
+ * Σ v x is summed lane by lane.
+ *
+ * @param linear of other slots, and w0
+ * @param base   in f32[Kp] Σ v x of other slots
+ * @param norm   Σ (v x)² of them
+ * @returns linear + Σ_s w[j_s] x_s + Σ_k z_k
+ */
+export function pairwiseNorms(
+  linear: f32, base: usize, norm: f32, d: Desc, features: usize, values: usize, slots: u32,
+): f32 {
+  if (values) {
+    if (d.tableFormat == F16) return fromNorms(F16, false, linear, base, norm, d, features, values, slots);
+    return fromNorms(I8, false, linear, base, norm, d, features, values, slots);
+  }
+  if (d.tableFormat == F16) return fromNorms(F16, true, linear, base, norm, d, features, 0, slots);
+  return fromNorms(I8, true, linear, base, norm, d, features, 0, slots);
+}
+
+/** An f16 at the address. */
+@inline
+function float16(at: usize): f32 {
+  const bits = <i32>load<i16>(at);
+  return reinterpret<f32>((bits << 13) & 0x8fffe000) * F16_SCALE;
+}
+
+@inline
+function begin(FORMAT: u32, d: Desc): void {
+  const SHIFT: usize = 2 - laneShift(FORMAT);
+  for (let j: u32 = 0; j <= d.n; j++) {
+    const record = d.table + <usize>j * d.recordBytes, tail = tailOf(FORMAT, d, record);
+    if (FORMAT == F16) store<f32>(tail, 1);
+    const x = f32x4.splat(load<f32>(tail));
+    let sum = zero();
+    for (let k: usize = 0, end = <usize>d.Kp << 2; k < end; k += 16) {
+      const v = f32x4.mul(x, lanes4(FORMAT, record + (k >> SHIFT)));
+      sum = madd(v, v, sum);
+    }
+    store<f32>(tail, hsum(sum), 8);
+    store<f32>(tail, float16(tail + 6), 12);
+  }
+}
+
+/** What follows from a small table: of every record Σ v² and w as f32. */
+export function tableBegin(d: Desc): void {
+  if (d.tableFormat == F16) begin(F16, d);
+  else if (d.tableFormat == I8) begin(I8, d);
 }
 
 @inline

@@ -4,7 +4,7 @@ import { batchNormForward } from "../kernels/batch-norm";
 import { matmulTransposedA, networkForward } from "../kernels/dense";
 import { PAIR_BYTES } from "../kernels/field";
 import { concatForward, padPairs, productsForward } from "../kernels/products";
-import { gatherAt, linearFrom, pairwiseFrom } from "../kernels/table";
+import { gatherAt, linearFrom, pairwiseFrom, pairwiseNorms } from "../kernels/table";
 import { hsum, madd, zero } from "../simd";
 import { FORWARD_FLOATS } from "./attended";
 import { laneSum } from "./fm";
@@ -64,15 +64,24 @@ function rankSums(d: Desc, r: RankRequest): void {
   memory.fill(base, 0, <usize>d.Kp << 3);
   pairwiseFrom(base, 0, base, d, r.contextFeatures, r.contextValues, r.contextSlots);
   const shared = linearFrom(0, d, r.contextFeatures, r.contextValues, r.contextSlots);
+  const linearOfContext = load<f32>(d.bias) + shared;
+  const norm = laneSum(base + (<usize>d.Kp << 2), d.Kp);
   for (let c: u32 = 0; c < r.count; c++) {
     const at = r.rowPtr + (<usize>c << 2), first = load<u32>(at), slots = load<u32>(at, 4) - first;
     const features = r.features + (<usize>first << 2), values = valuesAt(r.values, first);
-    let pairs = pairwiseFrom(0, z, base, d, features, values, slots);
-    if (z) {
-      batchNormForward(z, z, d);
-      pairs = laneSum(z, d.Kp);
+    let y = linearOfContext;
+    if (d.tableFormat && !z) {
+      y = pairwiseNorms(y, base, norm, d, features, values, slots);
+    } else {
+      let pairs = pairwiseFrom(0, z, base, d, features, values, slots);
+      if (z) {
+        batchNormForward(z, z, d);
+        pairs = laneSum(z, d.Kp);
+      }
+      // The sum first, then the bias, as fm.ts does it.
+      y = load<f32>(d.bias) + linearFrom(shared, d, features, values, slots) + pairs;
     }
-    store<f32>(d.yHat + (<usize>c << 2), load<f32>(d.bias) + linearFrom(shared, d, features, values, slots) + pairs);
+    store<f32>(d.yHat + (<usize>c << 2), y);
   }
 }
 

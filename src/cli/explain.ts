@@ -78,10 +78,10 @@ export function pairShares({ pairs, network }: Explanation): { s: number; t: num
   return pairs.map(({ s, t, weight, contribution }, p) => ({ s, t, weight, share: contribution + (ofPairs[p] ?? 0) }));
 }
 
-/** What a slot is called: `field 3, feature 217`, `feature 217 × 0.5`. */
+/** What a slot is called: `field 3: 217`, `217 × 0.5`. */
 export function nameOf({ field, feature, value, known }: SlotName): string {
   const times = value === 1 ? "" : ` × ${plain(value)}`;
-  return `${field === undefined ? "" : `field ${field}, `}${feature}${times}${known ? "" : " (unknown)"}`;
+  return `${field === undefined ? "" : `field ${field}: `}${feature}${times}${known ? "" : " (unknown)"}`;
 }
 
 interface Facts {
@@ -115,7 +115,7 @@ function describe(slots: SlotName[], why: Explanation, { row, label, all }: Fact
     `${s} × ${t}`,
     `${nameOf(slots[s])} × ${nameOf(slots[t])}`,
     weight.toFixed(4),
-    term(share),
+    term(share, decimalsFor(most)),
     bar(share, most),
   ]);
   const pairTitle = network?.of === "pairs" ? "Pairs, integrated gradients of the network" : "Pairs";
@@ -143,9 +143,14 @@ function section(title: string, lines: string[]): string {
   return `${title}\n${lines.map((line) => `  ${line}\n`).join("")}`;
 }
 
-/** A contribution with its sign, to four decimals: `+0.0312`. */
-export function term(value: number): string {
-  const text = Math.abs(value).toFixed(4);
+/** Decimals that show contributions of this size with three digits: four, or more where all are small. */
+export function decimalsFor(most: number): number {
+  return most > 0 ? Math.min(12, Math.max(4, 2 - Math.floor(Math.log10(most)))) : 4;
+}
+
+/** A contribution with its sign: `+0.0312`. */
+export function term(value: number, decimals = 4): string {
+  const text = Math.abs(value).toFixed(decimals);
   return `${value < 0 && Number(text) !== 0 ? "-" : "+"}${text}`;
 }
 

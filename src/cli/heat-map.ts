@@ -1,5 +1,5 @@
 import type { Explanation } from "../model/explanation.js";
-import { nameOf, pairShares, type SlotName, term } from "./explain.js";
+import { decimalsFor, nameOf, pairShares, type SlotName, term } from "./explain.js";
 import { prediction } from "./format.js";
 
 /** Sizes in pixels. */
@@ -35,7 +35,7 @@ export function heatMap(slots: readonly SlotName[], why: Explanation, name: stri
   const M = slots.length;
   const numbers = M <= SLOTS_WITH_NUMBERS;
   const cell = numbers ? CELL : SMALL_CELL;
-  const names = slots.map((slot, s) => `${s}: ${nameOf(slot)}`);
+  const names = slots.map((slot, s) => `${s} · ${nameOf(slot)}`);
   const left = MARGIN + Math.ceil(Math.max(0, ...names.map((text) => text.length)) * NAME_CHARACTER) + 8;
   const width = Math.max(left + M * cell + MARGIN, 520);
   const height = HEAD + M * cell + 26 + LEGEND;
@@ -45,6 +45,7 @@ export function heatMap(slots: readonly SlotName[], why: Explanation, name: stri
   const shares = new Map(pairShares(why).map((pair) => [M * pair.s + pair.t, pair]));
   const all = [...alone, ...Array.from(shares.values(), ({ share }) => share)];
   const most = Math.max(0, ...all.map(Math.abs));
+  const decimals = decimalsFor(most);
   const cells: string[] = [];
   for (let t = 0; t < M; t++) {
     for (let s = 0; s <= t; s++) {
@@ -60,7 +61,7 @@ export function heatMap(slots: readonly SlotName[], why: Explanation, name: stri
       const { fill, text } = colors(share, most);
       const weight = pair ? `, weight ${pair.weight.toFixed(4)}` : "";
       const label = numbers
-        ? `<text x="${x + cell / 2 - 1}" y="${y + cell / 2 + (pair ? -1 : 3)}" fill="${text}">${term(share)}</text>`
+        ? `<text x="${x + cell / 2 - 1}" y="${y + cell / 2 + (pair ? -1 : 3)}" fill="${text}">${term(share, decimals)}</text>`
         : "";
       const small =
         numbers && pair
@@ -68,7 +69,7 @@ export function heatMap(slots: readonly SlotName[], why: Explanation, name: stri
           : "";
       const border = s === t ? ' class="alone"' : "";
       cells.push(
-        `<g><title>${escaped(what)}: ${term(share)}${weight}</title><rect ${box} fill="${fill}"${border}/>${label}${small}</g>`,
+        `<g><title>${escaped(what)}: ${term(share, decimals)}${weight}</title><rect ${box} fill="${fill}"${border}/>${label}${small}</g>`,
       );
     }
   }
@@ -86,12 +87,12 @@ export function heatMap(slots: readonly SlotName[], why: Explanation, name: stri
       : "diagonal: linear term and integrated gradients of the network"
     : "diagonal: linear terms";
   const strongest = [...shares.values()].sort((a, b) => Math.abs(b.share) - Math.abs(a.share)).slice(0, 3);
-  const summary = strongest.map(({ s, t, share }) => `${names[s]} × ${names[t]} ${term(share)}`).join("; ");
+  const summary = strongest.map(({ s, t, share }) => `${names[s]} × ${names[t]} ${term(share, decimals)}`).join("; ");
   const scale = Array.from({ length: 41 }, (_, i) => {
     const { fill } = colors((i - 20) / 20, 1);
     return `<rect x="${left + i * 5}" y="${height - 46}" width="5.5" height="12" fill="${fill}"/>`;
   });
-  const end = term(most).slice(1);
+  const end = term(most, decimals).slice(1);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="title desc">
 <title id="title">${escaped(name)}: score ${prediction(why.score)}</title>
 <desc id="desc">What each pair of slots adds to the score, ${escaped(way)}. Besides them ${escaped(rest.join(", "))}. The strongest pairs: ${escaped(summary)}.</desc>

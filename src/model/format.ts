@@ -53,11 +53,15 @@ export function modelParts(
   return safetensorsParts(tensors, metadataOf(config, record, digest));
 }
 
-/** @param digest of the bytes of all tensors, in their order */
+/** @param digest SHA-256 of the bytes of all tensors, in their order; in Base64 */
 function metadataOf(config: ModelConfig, record: TrainingRecord, digest?: string): Record<string, string> {
   const ordered = Object.fromEntries(MODEL_KEYS.map((key) => [key, config[key]]));
   const metadata = { format: FORMAT, format_version: FORMAT_VERSION };
-  return { ...metadata, ...(digest ? { digest } : {}), config: JSON.stringify({ ...ordered, ...record }) };
+  return {
+    ...metadata,
+    ...(digest ? { digest: `sha256-${digest}` } : {}),
+    config: JSON.stringify({ ...ordered, ...record }),
+  };
 }
 
 /** What a model file holds. */

@@ -39,10 +39,13 @@ export async function checkIntegrity(bytes: Uint8Array, integrity: string, place
   });
 }
 
-/** @throws IfmError IFM_MODEL */
-export function checkDigest(said: string, found: string, place: ErrorPlace): void {
-  if (said === found) return;
-  throw new IfmError("IFM_MODEL", `weights: expected digest ${said.slice(0, 80)}, found ${found}`, {
+/**
+ * @param hash SHA-256 in Base64; undefined where nothing computes it
+ * @throws IfmError IFM_MODEL
+ */
+export function checkDigest(said: string, hash: string | undefined, place: ErrorPlace): void {
+  if (hash === undefined || said === `sha256-${hash}`) return;
+  throw new IfmError("IFM_MODEL", `weights: expected digest ${said.slice(0, 80)}, found sha256-${hash}`, {
     ...place,
     hint: CHANGED,
   });

@@ -148,7 +148,7 @@ export function layoutOf(config: ModelConfig, dtype: Dtype = "F32"): Layout {
   }
 
   const table = end;
-  const recordBytes = dtype === "F32" ? 4 * rowFloats : DTYPE_BYTES[dtype] * Kp + 8;
+  const recordBytes = dtype === "F32" ? 4 * rowFloats : DTYPE_BYTES[dtype] * Kp + 16;
   const byFeature = (name: string, shape: number[], type: Dtype, at: number, init: Init, l2?: keyof L2) => {
     const cols = shape[1] ?? 1;
     const stride = recordBytes / DTYPE_BYTES[type];
@@ -171,7 +171,7 @@ export function layoutOf(config: ModelConfig, dtype: Dtype = "F32"): Layout {
   const behind = DTYPE_BYTES[dtype] * Kp;
   if (dtype === "I8") byFeature("feature_embeddings.scale", [n], "F32", behind, constant(0));
   if (dtype === "F32") byFeature("feature_bias", [n], "F32", behind, constant(0), "linear");
-  else byFeature("feature_bias", [n], "F16", behind + 4, constant(0), "linear");
+  else byFeature("feature_bias", [n], "F16", behind + 6, constant(0), "linear");
   byFeature("feature_embeddings", [n, K], dtype, 0, normal(0.01), "embedding");
   return { tensors, layers, Kp, Ap, KFp, rowFloats, dtype, recordBytes, table, bytes: table + recordBytes * (n + 1) };
 }

@@ -113,7 +113,7 @@ export class Model {
     const [bytes, file] = await readModel(source);
     const place = file === undefined ? {} : { file };
     if (options.integrity !== undefined) await checkIntegrity(bytes, options.integrity, place);
-    const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, place.file);
+    const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, file);
     const threads = threadsFor(options);
     const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
     const need = planMemory(config, FM_SLOTS, undefined, threads, dtype).arena.bytes;
@@ -130,7 +130,7 @@ export class Model {
     };
     const model = new Model(kernels, config, record, fill, threads, dtype);
     if (digest !== undefined) {
-      checkDigest(digest, `sha256-${(await webHash("256", data)) ?? model.#alive().sha256([data])}`, place);
+      checkDigest(digest, (await webHash("256", data)) ?? model.#alive().sha256([data]), place);
     }
     await model.#alive().startThreads((reason) => options.onWarning?.(`a thread is not there: ${reason}`));
     return model;
@@ -143,7 +143,10 @@ export class Model {
 
   /** The model file: safetensors, see docs/FORMATS.md. */
   toBytes(): Uint8Array {
-    return joined([...this.#parts()]);
+    return joined(
+      this.#parts(),
+      this.tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
   }
 
   /** The file in parts: of a large table there is no room for a second copy, let alone a third. */
@@ -158,7 +161,7 @@ export class Model {
         for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
       },
     }));
-    return modelParts(this.config, this.record, tensors, `sha256-${session.sha256(dataParts(tensors))}`);
+    return modelParts(this.config, this.record, tensors, session.sha256(dataParts(tensors)));
   }
 
   /** Names, shapes and sizes of the tensors, in the order of the file. */

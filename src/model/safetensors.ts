@@ -83,18 +83,26 @@ export function encodeSafetensors(tensors: readonly Tensor[], metadata: Readonly
     }),
     metadata,
   );
-  return joined([...parts]);
+  return joined(
+    parts,
+    tensors.reduce((sum, { data }) => sum + data.byteLength, 0),
+  );
 }
 
-/** Parts of a file as one. */
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = allocate(parts.reduce((sum, part) => sum + part.length, 0));
+/**
+ * Parts of a file as one.
+ *
+ * @param dataBytes of all behind the first
+ */
+export function joined(parts: Iterable<Uint8Array>, dataBytes: number): Uint8Array {
   let at = 0;
+  let bytes: Uint8Array | undefined;
   for (const part of parts) {
+    bytes ??= allocate(part.length + dataBytes);
     bytes.set(part, at);
     at += part.length;
   }
-  return bytes;
+  return bytes as Uint8Array;
 }
 
 /** The bytes of `encodeSafetensors` in parts: the header, then those of the tensors. */

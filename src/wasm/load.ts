@@ -4,36 +4,47 @@ import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 import type { KernelSource } from "./compile.js";
 
-/** Exports of assembly/index.ts, serve.ts and predict.ts; no module has all. Addresses and sizes are u32; negative numbers never come back. */
-export interface Kernels {
+/** Exports of every module. Addresses and sizes are u32; negative numbers never come back. */
+export interface CommonKernels {
   abiVersion(): number;
   descBytes(): number;
   heapBase(): number;
+  probability(score: number): number;
+  allFinite(x: number, floats: number): number;
+  predictBatch(desc: number, scratch: number): void;
+  metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
+}
+
+/** Exports of assembly/index.ts beside them: of all modules but the one of models on one thread. */
+export interface TrainingKernels {
   fillNormal(out: number, rows: number, cols: number, strideFloats: number, key: number, std: number): void;
   keepThreshold(keep: number): number;
   key(seed: number, stream: number, step: number, row: number): number;
   below(key: number, index: number, n: number): number;
   shuffle(order: number, n: number, key: number): void;
-  probability(score: number): number;
-  allFinite(x: number, floats: number): number;
   initState(desc: number, theta: number, floats: number): void;
   trainBatch(desc: number, scratch: number): number;
-  predictBatch(desc: number, scratch: number): void;
   trainBegin(desc: number): void;
   trainReduce(desc: number): number;
   trainNext(desc: number): number;
   predictBegin(desc: number): void;
   work(desc: number, scratch: number): void;
   runJob(desc: number, job: number, scratch: number): void;
+}
+
+/** Exports of assembly/serve.ts: of all modules but the one that trains on one thread. */
+export interface ServingKernels {
   rank(desc: number, request: number, scratch: number): void;
   topKeep(heap: number, size: number, most: number, scores: number, count: number, first: number): number;
   topSort(heap: number, size: number): void;
   explainRow(desc: number, request: number, scratch: number): number;
   explainPairs(desc: number, request: number, s: number): void;
-  sha256(state: number, data: number, blocks: number): void;
   decodeRecord(desc: number, id: number, scratch: number, w: number): void;
-  metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
+  sha256(state: number, data: number, blocks: number): void;
 }
+
+/** Who trains on one thread does not serve, and the other way round; modules for several threads have everything. */
+export interface Kernels extends CommonKernels, TrainingKernels, ServingKernels {}
 
 /** First address that is handed out; the module's own constants lie below. */
 export const HEAP_BASE = 16384;

@@ -6,9 +6,9 @@ import type { Request } from "../model/rank.js";
 import type { SlotTable } from "../model/slots.js";
 import type { Desc } from "./abi.js";
 import type { Arena } from "./arena.js";
+import { SHA256_BYTES } from "./hash.js";
 import type { Kernels } from "./load.js";
 import type { Staging } from "./plan.js";
-import { SHA256_BYTES } from "./sha256.js";
 
 /** So many are kept by a heap of the kernels; more are sorted here. */
 const HEAP_ENTRIES = 4096;

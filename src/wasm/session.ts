@@ -6,10 +6,10 @@ import { floatOf, type Layout, type TensorSpec } from "../model/layout.js";
 import type { Request } from "../model/rank.js";
 import { ARRAYS, type Dtype, type Numbers } from "../model/safetensors.js";
 import { Desc } from "./abi.js";
+import { sha256 } from "./hash.js";
 import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
 import { type MemoryPlan, planMemory, SCORE_ROWS, type TrainingPlan } from "./plan.js";
 import { explainRow, type Parts, rankCandidates, replaceUnknown } from "./serving.js";
-import { sha256 } from "./sha256.js";
 import { Threads } from "./threads.js";
 
 /** Streams of random numbers; the kernels have those of dropout (assembly/kernels/dropout.ts). */
@@ -362,6 +362,11 @@ export class Session {
 
   #parts(): Parts {
     const { config, memory, kernels } = this;
+    if (!("rank" in kernels)) {
+      throw new IfmError("IFM_WASM", "kernels: these train, and neither rank nor explain", {
+        hint: "load the model with wasm/ifm-predict.wasm",
+      });
+    }
     const { staging, serving, scratch } = this.#plan;
     return { config, memory, kernels, desc: this.#desc, staging, serving, scratch: scratch[0]! };
   }
@@ -378,8 +383,9 @@ export class Session {
     return { score: scores[0]!, ...explainRow(this.#parts(), data) };
   }
 
-  /** SHA-256 of bytes in parts, in Base64. */
-  sha256(parts: Iterable<Uint8Array>): string {
+  /** SHA-256 of bytes in parts, in Base64; undefined where a caller's kernels have none. */
+  sha256(parts: Iterable<Uint8Array>): string | undefined {
+    if (!("sha256" in this.kernels)) return undefined;
     return sha256(this.kernels, this.memory, this.#plan.serving.hash, parts);
   }
 

@@ -62,6 +62,40 @@ export interface TestKernels {
     P: number,
     keepScale: number,
   ): void;
+  linearFrom(sum: number, desc: Address, features: Address, values: Address, slots: number): number;
+  linearTerms(out: Address, desc: Address, features: Address, values: Address, slots: number): void;
+  gatherAt(slots: Address, desc: Address, at: Address, features: Address, values: Address, count: number): number;
+  pairwiseFrom(
+    sums: Address,
+    z: Address,
+    base: Address,
+    desc: Address,
+    features: Address,
+    values: Address,
+    slots: number,
+  ): number;
+  pairwiseNorms(
+    linear: number,
+    base: Address,
+    norm: number,
+    desc: Address,
+    features: Address,
+    values: Address,
+    slots: number,
+  ): number;
+  tableBegin(desc: Address): void;
+  pairTerms(
+    out: Address,
+    desc: Address,
+    gain: Address,
+    features: Address,
+    values: Address,
+    s: number,
+    slots: number,
+  ): void;
+  topKeep(heap: Address, size: number, most: number, scores: Address, count: number, first: number): number;
+  topSort(heap: Address, size: number): void;
+  integratedGradients(out: Address, desc: Address, x: Address, blocks: number, room: Address): number;
   samplePairs(desc: Address): void;
   networkBegin(desc: Address): void;
   networkForward(desc: Address, scratch: Address, x: Address, xBytes: number, rows: number): Address;
