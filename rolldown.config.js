@@ -33,7 +33,8 @@ const inlineKernels = {
  */
 function entry(name, source, runtime, platform = "neutral") {
   // A bundler's worker may have to be one file.
-  const codeSplitting = runtime.startsWith("browser") && !name.startsWith("worker") && { groups: [{ name: "shared", minShareCount: 2 }] };
+  const codeSplitting = runtime.startsWith("browser") &&
+    !name.startsWith("worker") && { groups: [{ name: "shared", minShareCount: 2 }] };
   return {
     input: { [name]: source },
     platform,
