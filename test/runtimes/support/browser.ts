@@ -23,13 +23,9 @@ export async function start<T>(launch: () => Promise<T>): Promise<T> {
 }
 
 /** The tests that every browser must pass. */
-export function testBrowser(
-  engine: Pick<Engine, "name" | "installed">,
-  launch: (threads: number) => Promise<Browser>,
-): void {
+export function testBrowser(engine: Omit<Engine, "run">, launch: (threads: number) => Promise<Browser>): void {
   testFixture({
     ...engine,
-    oneThread: "this version has no threads in browsers",
     async run(threads) {
       await using server = await serve();
       await using browser = await start(() => launch(threads));
