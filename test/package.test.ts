@@ -167,7 +167,16 @@ function needs(entry: string): { imports: string[]; files: string[] } {
 describe("the entries", () => {
   const [one, predict, threads, fast] = ["", "-predict", "-threads", "-fast"].map((name) => `../wasm/ifm${name}.wasm`);
   it.each([
-    ["browser", { imports: ["./browser-shared.js", "./browser-gzip.js"], files: [one, predict, threads, fast] }],
+    [
+      "browser",
+      {
+        imports: ["./browser-shared.js", "./browser-gzip.js"],
+        files: ["./worker-thread.js", one, predict, threads, fast],
+      },
+    ],
+    ["worker", { imports: [], files: ["./worker-thread.js", "./worker-host.js"] }],
+    ["worker-host", { imports: [], files: ["./worker-thread.js", one, predict, threads, fast] }],
+    ["worker-thread", { imports: [], files: [] }],
     ["browser-shared", { imports: [], files: [] }],
     ["browser-gzip", { imports: ["./browser-shared.js"], files: [] }],
     ["workerd", { imports: [one, predict], files: [] }],
