@@ -32,7 +32,9 @@ const inlineKernels = {
  * when it is.
  */
 function entry(name, source, runtime, platform = "neutral") {
-  const codeSplitting = runtime.startsWith("browser") && { groups: [{ name: "shared", minShareCount: 2 }] };
+  // A bundler's worker may have to be one file.
+  const codeSplitting = runtime.startsWith("browser") &&
+    !name.startsWith("worker") && { groups: [{ name: "shared", minShareCount: 2 }] };
   return {
     input: { [name]: source },
     platform,

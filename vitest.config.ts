@@ -74,7 +74,14 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/slow/**", "test/runtimes/**", "test/bundlers/**", "test/fuzz/**", ...OF_THE_BUILD],
+          exclude: [
+            "test/slow/**",
+            "test/runtimes/**",
+            "test/bundlers/**",
+            "test/fuzz/**",
+            "test/demo/**",
+            ...OF_THE_BUILD,
+          ],
           testTimeout: 30_000,
         },
       },

@@ -26,12 +26,9 @@ export interface Thread {
   end(): void;
 }
 
-/** Milliseconds that a thread may take to start. */
-const START_MILLISECONDS = 10_000;
-
 /**
- * Ends the threads of a session: they return and close themselves. Were they terminated, Firefox (153) would sooner or
- * later hang in the constructor of the next one.
+ * Ends a thread: it returns and closes itself. Were workers of a worker terminated, Firefox (153) would sooner or later
+ * hang in the constructor of the next one.
  */
 function tellToEnd({ memory, control }: ThreadData): void {
   const words = new Int32Array(memory.buffer, control, 8);
@@ -41,6 +38,33 @@ function tellToEnd({ memory, control }: ThreadData): void {
 }
 
 /**
+ * Starts the worker of a thread, and tells when it is ready, or why it has failed.
+ *
+ * @returns what ends it
+ */
+export type Spawn = (data: ThreadData, onReady: () => void, onFail: (reason: string) => void) => () => void;
+
+/** Starts the worker from here. */
+export const spawnHere: Spawn = (data, onReady, onFail) => {
+  // Bundlers know this form, and make a file of the thread. It is one so that no policy has to allow code from text.
+  const worker = new Worker(new URL("./worker-thread.js", import.meta.url), { type: "module" });
+  worker.onmessage = onReady;
+  worker.onerror = ({ message }) => onFail(message || "its file cannot be loaded");
+  worker.postMessage(data);
+  return () => tellToEnd(data);
+};
+
+let spawn = spawnHere;
+
+/** Lets somebody else start the workers of threads, see worker/page-threads.ts. */
+export function spawnBy(other: Spawn): void {
+  spawn = other;
+}
+
+/** Milliseconds that a thread may take to start. */
+const START_MILLISECONDS = 10_000;
+
+/**
  * Starts a thread.
  *
  * @param onEnd called with the reason when it ends without being told to
@@ -48,22 +72,19 @@ function tellToEnd({ memory, control }: ThreadData): void {
  */
 export function startThread(data: ThreadData, onEnd: (reason: string) => void): Promise<Thread> {
   return new Promise((resolve, reject) => {
-    // Bundlers know this form, and make a file of the thread. It is one so that no policy has to allow code from text.
-    const worker = new Worker(new URL("./worker-thread.js", import.meta.url), { type: "module" });
     let isReady = false;
     const fail = (reason: string) => {
       clearTimeout(timer);
-      worker.terminate();
+      end();
       if (isReady) onEnd(reason);
       else reject(new Error(reason));
     };
-    const timer = setTimeout(() => fail(`it was not ready after ${START_MILLISECONDS / 1000} s`), START_MILLISECONDS);
-    worker.onmessage = () => {
+    const ready = () => {
       clearTimeout(timer);
       isReady = true;
-      resolve({ end: () => tellToEnd(data) });
+      resolve({ end });
     };
-    worker.onerror = ({ message }) => fail(message || "its file cannot be loaded");
-    worker.postMessage(data);
+    const timer = setTimeout(() => fail(`it was not ready after ${START_MILLISECONDS / 1000} s`), START_MILLISECONDS);
+    const end = spawn(data, ready, fail);
   });
 }

@@ -1,4 +1,8 @@
 /** What runs in the web worker of `ifm-wasm/worker`. */
-import { serve } from "./worker/host.js";
+import { spawnBy } from "./threads-browser.js";
+import { type Port, serve } from "./worker/host.js";
+import { spawnInPage } from "./worker/page-threads.js";
 
-serve(self as unknown as Parameters<typeof serve>[0]);
+const page = self as unknown as Port;
+spawnBy(spawnInPage(page));
+serve(page);

@@ -49,7 +49,7 @@ export function optionsOfForm(): Pick<WorkerTrainerOptions, "model" | "train" | 
       epochs: number("epochs"),
       batchSize: number("batchSize"),
       keep: [1, number("keep")],
-      l2: { embedding: number("l2"), field: number("l2") },
+      l2: { embedding: number("l2") },
       earlyStop: number("earlyStop"),
       seed: number("seed"),
     },

@@ -152,7 +152,7 @@ async function train(): Promise<void> {
     await useModel(await trainer.model());
   } catch (error) {
     idleTiles();
-    fail("train-error", error);
+    if (!(error instanceof IfmError && error.code === "IFM_ABORTED")) fail("train-error", error);
   } finally {
     stop = undefined;
     enable();

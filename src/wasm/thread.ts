@@ -39,11 +39,10 @@ export function runThread({ module, memory, control, desc, scratch }: ThreadData
   const work = exports.work as (desc: number, scratch: number) => void;
   let seen = Atomics.load(words, PHASE);
   ready();
-  for (;;) {
+  while (Atomics.load(words, END) === 0) {
     let spins = 0;
     while (Atomics.load(words, PHASE) === seen && spins < SPINS) spins++;
     Atomics.wait(words, PHASE, seen);
-    if (Atomics.load(words, END) === 1) return;
     seen = Atomics.load(words, PHASE);
     Atomics.add(words, ACTIVE, 1);
     try {

@@ -1,5 +1,6 @@
 import { IfmError } from "../errors.js";
 import { VERSION } from "../version.js";
+import { PageThreads } from "./page-threads.js";
 import { type Answer, type Call, decodeError, HOST, type HostCalls, type Told } from "./protocol.js";
 
 /** What is on the other side: a worker or, where somebody has made the connection, a port to one. */
@@ -75,6 +76,9 @@ export class Connection {
   /** Calls so far, of all connections: several may share a worker. */
   static #calls = 0;
 
+  /** Threads of workers that are not ours: one for all connections. */
+  static readonly #threadsOf = new WeakMap<object, PageThreads>();
+
   readonly #port: WorkerLike & Partial<MessagePort>;
   /** Ends the worker, if it is ours. */
   readonly #end: () => void;
@@ -118,7 +122,10 @@ export class Connection {
   }
 
   static #connect(given: WorkerOptions["worker"]): Connection {
-    if (given !== undefined && !(given instanceof URL)) return new Connection(given, () => undefined);
+    if (given !== undefined && !(given instanceof URL)) {
+      if (!Connection.#threadsOf.has(given)) Connection.#threadsOf.set(given, new PageThreads(given));
+      return new Connection(given, () => undefined);
+    }
     if (typeof Worker === "undefined") {
       throw new IfmError("IFM_USAGE", "worker: this runtime has no web workers", {
         hint: 'createTrainer of "ifm-wasm" trains where it is called',
@@ -129,7 +136,11 @@ export class Connection {
       given === undefined
         ? new Worker(new URL("./worker-host.js", import.meta.url), { type: "module" })
         : new Worker(given, { type: "module" });
-    return new Connection(worker, () => worker.terminate());
+    const threads = new PageThreads(worker);
+    return new Connection(worker, () => {
+      threads.end();
+      worker.terminate();
+    });
   }
 
   /** Keeps the worker; `release` is due as often. */
@@ -164,7 +175,8 @@ export class Connection {
     });
   }
 
-  readonly #onMessage = ({ data }: MessageEvent<Answer>): void => {
+  readonly #onMessage = ({ data }: MessageEvent<Answer | { thread: number }>): void => {
+    if ("thread" in data) return;
     if ("told" in data) {
       this.#listeners.get(data.id)?.(data.told);
       return;

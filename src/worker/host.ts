@@ -27,7 +27,10 @@ export type Port = Pick<MessagePort, "postMessage" | "addEventListener"> & Parti
  */
 export function serve(port: Port): void {
   const host = new Host(port);
-  port.addEventListener("message", (event) => void host.answer((event as MessageEvent<Call>).data));
+  port.addEventListener("message", (event) => {
+    const { data } = event as MessageEvent<Call | object>;
+    if ("method" in data) void host.answer(data);
+  });
   port.start?.();
 }
 

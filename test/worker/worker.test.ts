@@ -259,6 +259,8 @@ describe("models", () => {
     const context = { features: Array.from({ length: width - 1 }, (_, slot) => slot) };
     const candidates = { count: 3, features: [1, 2, 3] };
     expect(await model.rank(context, candidates, { topK: 2 })).toEqual(plain.rank(context, candidates, { topK: 2 }));
+    const row = { features: Array.from(data.features.subarray(0, width)) };
+    expect(await model.explain(row)).toEqual(plain.explain(row));
     using again = await Model.load(await model.toBytes());
     expect(again.predict(data)).toEqual(plain.predict(data));
   });

@@ -29,10 +29,7 @@ const runWhenReady = (threads: number) => `(async () => {
 })()`;
 
 /** The tests that every browser must pass. */
-export function testBrowser(
-  engine: Pick<Engine, "name" | "installed">,
-  launch: (threads: number) => Promise<Browser>,
-): void {
+export function testBrowser(engine: Omit<Engine, "run">, launch: (threads: number) => Promise<Browser>): void {
   testFixture({
     ...engine,
     async run(threads) {

@@ -30,8 +30,8 @@ export interface Server extends AsyncDisposable {
 
 /** Without the headers that shared memory needs. */
 const NOT_ISOLATED = {
-  "content-security-policy": HEADERS["content-security-policy"],
-  "cache-control": HEADERS["cache-control"],
+  "cross-origin-opener-policy": "unsafe-none",
+  "cross-origin-embedder-policy": "unsafe-none",
 };
 
 export interface ServeOptions {
@@ -46,7 +46,7 @@ export interface ServeOptions {
 /** Serves files of a folder, by default of this project. */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   const { root = ROOT, served = SERVED, isolated = true } = options;
-  const headers = { ...(isolated ? HEADERS : NOT_ISOLATED), ...options.headers };
+  const headers = { ...HEADERS, ...(isolated ? {} : NOT_ISOLATED), ...options.headers };
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname)).slice(1);
     const type = TYPES[extname(path)];

@@ -7,6 +7,8 @@ import { longestTask, MOST_MILLISECONDS } from "./long-tasks.js";
 import { launchTabs, type Page, type Tabs } from "./puppeteer.js";
 import { type Server, serve } from "./server.js";
 
+/** A busy machine starts a browser slowly. */
+const START_TIMEOUT = 120_000;
 const PAGE = "/test/runtimes/support/page/worker.html";
 const TEXT = libfmText(plantedRows(2000, 5));
 const SHAPE = { model: { model: "ifm", factors: 8 }, train: { epochs: 3, batchSize: 100 } } as const;
@@ -41,7 +43,7 @@ export function testWorker(name: "chromium" | "firefox", installed: boolean): vo
         serve(),
         serve({ isolated: false }),
       ]);
-    });
+    }, START_TIMEOUT);
     afterAll(async () => {
       await browser?.close();
       for (const each of [server, plain]) await each?.[Symbol.asyncDispose]();
@@ -61,6 +63,11 @@ export function testWorker(name: "chromium" | "firefox", installed: boolean): vo
       expect(alone).toMatchObject({ threads: 1, warnings: [], model: expected });
       expect(alone.events.filter((event) => event !== "progress")).toEqual(["start", "epoch", "epoch", "epoch", "end"]);
       expect(await train(page, 2)).toMatchObject({ threads: 2, warnings: [], model: expected });
+    });
+
+    it("starts and ends threads again and again", async () => {
+      const page = await open(server);
+      for (let run = 0; run < 25; run++) expect(await train(page, 2)).toMatchObject({ threads: 2, warnings: [] });
     });
 
     it("says once why it has one thread in a page that is not isolated", async () => {
