@@ -8,6 +8,9 @@ import { defineConfig } from "rolldown";
 /** Runtimes without files, but for `inline`: that is any runtime. */
 const WEB = ["browser", "workerd", "edge-light", "inline"];
 
+/** What the two processes of `ifm-wasm serve` use, and no application that has the library. */
+const SERVING = /src[\\/](cli[\\/])?serve[\\/]/;
+
 const output = {
   dir: "dist",
   format: "esm",
@@ -50,21 +53,30 @@ function entry(name, source, runtime, platform = "neutral") {
 export default defineConfig([
   {
     // What several entries use goes into chunks beside them: the code finds files of the package relative to its own.
-    input: { node: "src/node.ts", metrics: "src/metrics.ts", checkpoint: "src/checkpoint.ts", cli: "src/cli.ts" },
+    input: {
+      node: "src/node.ts",
+      metrics: "src/metrics.ts",
+      checkpoint: "src/checkpoint.ts",
+      cli: "src/cli.ts",
+      "serve-worker": "src/cli/serve/worker.ts",
+    },
     platform: "node",
     external: /^node:/,
     output: {
       ...output,
       codeSplitting: {
         groups: [
-          { name: "errors", test: /\/src\/errors\.ts$/, priority: 2 },
+          { name: "errors", test: /\/src\/errors\.ts$/, priority: 3 },
           // Loaded by trainers that are asked for checkpoints only.
-          { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-format|xxhash)\.ts$/, priority: 1 },
-          { name: "library", minShareCount: 2 },
+          { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-format|xxhash)\.ts$/, priority: 2 },
+          { name: "library", test: (id) => !SERVING.test(id), minShareCount: 2, priority: 1 },
+          { name: "serving", minShareCount: 2 },
         ],
       },
     },
   },
+  // No model, no kernels: it is used beside whichever entry gave the model.
+  { input: { serve: "src/serve.ts" }, platform: "neutral", output: { ...output, codeSplitting: false } },
   ...WEB.map((runtime) => entry(runtime, "src/web.ts", runtime)),
   // The page's side of `ifm-wasm/worker`, and what runs in workers; the code finds them as files beside it.
   entry("worker", "src/worker.ts", "browser"),

@@ -5,7 +5,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config
 import { systemProgram } from "./test/runtimes/install.js";
 
 /** Tests of what `npm run build` makes: too slow for the fast loop, which needs no build. */
-const OF_THE_BUILD = ["test/cli/process.test.ts", "test/package.test.ts"];
+const OF_THE_BUILD = ["test/cli/process.test.ts", "test/cli/serve.test.ts", "test/package.test.ts"];
 
 /** Unit tests that run in a browser, too: those of folders of the core that use nothing of Node themselves. */
 const OF_THE_CORE = ["data", "kernels", "metrics", "model", "models", "reference", "train", "tune", "wasm"];

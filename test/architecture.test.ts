@@ -97,6 +97,15 @@ describe("src/", () => {
     expect(show(metrics.filter(({ to }) => !/^src\/(metrics\/[^/]+|data\/groups|errors)$/.test(to)))).toEqual([]);
   });
 
+  it("has a server that knows no runtime: of models it knows the types, and how rows are put together", () => {
+    const serve = src.filter(({ from }) => /^src\/serve(\.ts$|\/)/.test(from));
+    expect(serve.length).toBeGreaterThan(0);
+    const allowed = /^src\/(serve\/[^/]+|errors|version|model\/(slots|model|explanation))$/;
+    expect(show(serve.filter(({ to }) => !allowed.test(to)))).toEqual([]);
+    const others = src.filter(({ from }) => !isCli(from) && !/^src\/serve(\.ts$|\/)/.test(from));
+    expect(show(others.filter(({ to }) => /^src\/serve(\/|$)/.test(to)))).toEqual([]);
+  });
+
   it("knows Node in six places", () => {
     const places = (path: string) =>
       isCli(path) ||

@@ -50,7 +50,7 @@ describe("the files of the package", () => {
       /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|THIRD-PARTY-NOTICES\.md)$/,
       /^bin\/ifm-wasm\.js$/,
       /^dist\/[a-z-]+\.js$/,
-      /^dist\/([a-z]+\/)?[a-z-]+\.d\.ts$/,
+      /^dist\/([a-z]+\/)*[a-z-]+\.d\.ts$/,
       /^wasm\/ifm(-predict|-threads|-fast)?\.wasm$/,
       /^sample\/(adult\.(train|validation)\.libfm\.gz|README\.md)$/,
       /^docs\/[A-Z]+\.md$/,
@@ -72,6 +72,9 @@ describe("the files of the package", () => {
     "dist/node.js",
     "dist/predict.d.ts",
     "dist/predict.js",
+    "dist/serve-worker.js",
+    "dist/serve.d.ts",
+    "dist/serve.js",
     "dist/web.d.ts",
     "dist/worker.d.ts",
     "dist/worker.js",
@@ -151,7 +154,7 @@ describe("the library without the command line", () => {
 
   it("does not bring the command line with it", async () => {
     const code = await bundle();
-    for (const sign of ["commander", "NO_COLOR", "--epochs"]) expect(code).not.toContain(sign);
+    for (const sign of ["commander", "NO_COLOR", "--epochs", "Bearer realm"]) expect(code).not.toContain(sign);
   });
 });
 
@@ -261,6 +264,7 @@ describe("package.json", () => {
     expect(resolve("ifm-wasm")).toBe(join(ROOT, "dist/node.js"));
     expect(resolve("ifm-wasm/metrics")).toBe(join(ROOT, "dist/metrics.js"));
     expect(resolve("ifm-wasm/checkpoint")).toBe(join(ROOT, "dist/checkpoint.js"));
+    expect(resolve("ifm-wasm/serve")).toBe(join(ROOT, "dist/serve.js"));
     expect(resolve("ifm-wasm/predict")).toBe(join(ROOT, "dist/predict.js"));
     expect(resolve("ifm-wasm/inline")).toBe(join(ROOT, "dist/inline.js"));
     expect(resolve("ifm-wasm/wasm/ifm-threads.wasm")).toBe(join(ROOT, "wasm/ifm-threads.wasm"));

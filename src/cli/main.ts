@@ -28,6 +28,8 @@ import {
 import { parseValue } from "./parse.js";
 import { predict } from "./predict.js";
 import { quantize } from "./quantize.js";
+import { SERVE_OPTIONS, type ServeValues } from "./serve/options.js";
+import { serve } from "./serve.js";
 import { train } from "./train.js";
 import { tune } from "./tune.js";
 import { TUNE_OPTIONS, type TuneValues } from "./tune-options.js";
@@ -140,6 +142,22 @@ Examples:
   ifm-wasm inspect ifm.safetensors
   ifm-wasm inspect ifm.safetensors --json | jq .config`;
 
+const SERVE_HELP = `
+Routes: POST /v1/rank /v1/predict /v1/explain, GET /v1/model /healthz /metrics
+/openapi.json. What they take and give: docs/SERVING.md.
+
+The URL is printed on stdout when all processes are ready. A model file that
+changes is loaded again; one that cannot be is named on stderr and at /v1/model,
+and the old model stays. SIGTERM lets requests that are there be answered, and
+ends with 0; Ctrl-C does the same, and ends with 130.
+
+Examples:
+  ifm-wasm serve ifm.safetensors
+  ifm-wasm serve ifm.safetensors --port 0 --workers 1
+  TOKEN=secret ifm-wasm serve ifm.safetensors --host 0.0.0.0 --token-env TOKEN
+  curl -d '{"rows":[{"features":[3,17,42]}]}' \\
+    -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/predict`;
+
 const CHECK_HELP = `
 ${DATA_HELP}
 
@@ -226,6 +244,10 @@ function buildProgram(io: Io, done: (exitCode: number) => void): Command {
   addCommand(program, "check", "look for what is wrong or odd in a data file", JSON_OPTION, CHECK_HELP)
     .argument("<FILE>", "rows to look at")
     .action(async (file: string, options: JsonValues) => done(await check(file, options, io)));
+
+  addCommand(program, "serve", "answer requests over HTTP with a model", SERVE_OPTIONS, SERVE_HELP)
+    .argument("<MODEL>", "model file")
+    .action(async (model: string, options: ServeValues) => done(await serve(model, options, io)));
 
   return program;
 }

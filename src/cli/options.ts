@@ -16,7 +16,17 @@ import type { TrainOptions } from "../train/trainer.js";
 import { cadence, list, name, number, oneOf, type Parser, path, threadCount, whole } from "./parse.js";
 
 /** Headings of the help, in this order. */
-export type Group = "Data" | "Search" | "Model" | "Training" | "Optimizers" | "Regularisation" | "Metrics" | "Output";
+export type Group =
+  | "Data"
+  | "Search"
+  | "Serving"
+  | "Limits"
+  | "Model"
+  | "Training"
+  | "Optimizers"
+  | "Regularisation"
+  | "Metrics"
+  | "Output";
 
 /** The defaults that one kind of model has with one loss. */
 export interface Defaults {
