@@ -35,7 +35,9 @@ const inlineKernels = {
  * when it is.
  */
 function entry(name, source, runtime, platform = "neutral") {
-  const codeSplitting = runtime.startsWith("browser") && { groups: [{ name: "shared", minShareCount: 2 }] };
+  // A bundler's worker may have to be one file.
+  const codeSplitting = runtime.startsWith("browser") &&
+    !name.startsWith("worker") && { groups: [{ name: "shared", minShareCount: 2 }] };
   return {
     input: { [name]: source },
     platform,
@@ -64,9 +66,9 @@ export default defineConfig([
       ...output,
       codeSplitting: {
         groups: [
-          { name: "errors", test: /\/src\/errors\.ts$/, priority: 2 },
+          { name: "errors", test: /\/src\/errors\.ts$/, priority: 3 },
           // Loaded by trainers that are asked for checkpoints only.
-          { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-format|xxhash)\.ts$/, priority: 1 },
+          { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-format|xxhash)\.ts$/, priority: 2 },
           { name: "library", test: (id) => !SERVING.test(id), minShareCount: 2, priority: 1 },
           { name: "serving", minShareCount: 2 },
         ],
@@ -76,6 +78,10 @@ export default defineConfig([
   // No model, no kernels: it is used beside whichever entry gave the model.
   { input: { serve: "src/serve.ts" }, platform: "neutral", output: { ...output, codeSplitting: false } },
   ...WEB.map((runtime) => entry(runtime, "src/web.ts", runtime)),
+  // The page's side of `ifm-wasm/worker`, and what runs in workers; the code finds them as files beside it.
+  entry("worker", "src/worker.ts", "browser"),
+  entry("worker-host", "src/worker-host.ts", "browser"),
+  entry("worker-thread", "src/worker-thread.ts", "browser"),
   // The same without the trainer; `predict` is Node's.
   entry("predict", "src/predict.ts", "node", "node"),
   ...WEB.map((runtime) => entry(`predict-${runtime}`, "src/predict.ts", `${runtime}-predict`)),

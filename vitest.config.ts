@@ -7,7 +7,14 @@ import { systemProgram } from "./test/runtimes/install.js";
 /** Tests of what `npm run build` makes: too slow for the fast loop, which needs no build. */
 const OF_THE_BUILD = ["test/cli/process.test.ts", "test/cli/serve.test.ts", "test/package.test.ts"];
 
-export const NOT_UNIT = ["test/slow/**", "test/runtimes/**", "test/bundlers/**", "test/fuzz/**", ...OF_THE_BUILD];
+export const NOT_UNIT = [
+  "test/slow/**",
+  "test/runtimes/**",
+  "test/bundlers/**",
+  "test/fuzz/**",
+  "test/demo/**",
+  ...OF_THE_BUILD,
+];
 
 /** Unit tests that run in a browser, too: those of folders of the core that use nothing of Node themselves. */
 const OF_THE_CORE = ["data", "kernels", "metrics", "model", "models", "reference", "train", "tune", "wasm"];
@@ -97,7 +104,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/{slow,fuzz}/**/*.test.ts", ...OF_THE_BUILD],
+          include: ["test/{slow,fuzz,demo}/**/*.test.ts", ...OF_THE_BUILD],
           exclude: ["**/node_modules/**"],
           testTimeout: 300_000,
           hookTimeout: 600_000,

@@ -172,12 +172,13 @@ export class Desc {
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
   sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
 
-  diverged: u32; //        1 after a step with a weight or a squared gradient that is not finite; stays until it is cleared
-
   // Prediction (table.ts)
   tableFormat: u32; //     F32, F16, I8
   recordBytes: u32; //     of a record of the table; 4 · rowFloats for F32
   zeros: usize; //         f32[2, Kp]: of tables that are not F32
+
+  // Training
+  diverged: u32; //        1 after a step with a weight or a squared gradient that is not finite; stays until it is cleared
 }
 
 /** Bytes of the dropout mask of one pair. */

@@ -29,7 +29,7 @@ const compiled = new Map<BuildName, Promise<WebAssembly.Module>>();
  *
  * @throws IfmError IFM_WASM, caused by a CompileError when this runtime has no relaxed SIMD
  */
-export async function kernelBuild(build: BuildName, _alone?: BuildName): Promise<KernelBuild> {
+export async function kernelBuild(build: BuildName): Promise<KernelBuild> {
   const { url, shared } = BUILDS[build];
   let module = compiled.get(build);
   if (module === undefined) {
@@ -47,6 +47,11 @@ export function compileKernels(source: KernelSource): Promise<WebAssembly.Module
 /** Threads that this machine runs at once; 1 where there can be no others. */
 export function mostThreads(): number {
   return availableParallelism();
+}
+
+/** Why there can be no other threads; here there can. */
+export function whyOneThread(): string | undefined {
+  return undefined;
 }
 
 /** Another thread; it keeps no process alive. */

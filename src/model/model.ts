@@ -1,13 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { mostThreads, readModelFile, writeModelFile } from "#runtime";
-import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
+import { readModelFile, writeModelFile } from "#runtime";
+import { type ModelConfig, validateTrainConfig } from "../config.js";
 import { checkRows, countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { bytesOf, isResponse } from "../fetch.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
 import { formatBytes } from "../wasm/arena.js";
-import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor, threadsFor } from "../wasm/load.js";
 import { planMemory } from "../wasm/plan.js";
 import { EXPLAINED_SLOTS } from "../wasm/serving.js";
 import { Session } from "../wasm/session.js";
@@ -115,8 +115,8 @@ export class Model {
     const [bytes, file] = await readModel(source);
     const place = file === undefined ? {} : { file };
     if (options.integrity !== undefined) await checkIntegrity(bytes, options.integrity, place);
-    const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, file);
-    const threads = validateThreads(options.threads ?? 1, mostThreads());
+    const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, place.file);
+    const threads = threadsFor(options);
     const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
     const need = planMemory(config, FM_SLOTS, undefined, threads, dtype).arena.bytes;
     if (need > most) {

@@ -1,12 +1,12 @@
-import { breathe, kernelBuild, mostThreads } from "#runtime";
-import { type ModelConfig, type TrainConfig, validateThreads, validateTrainConfig } from "../config.js";
+import { breathe, kernelBuild } from "#runtime";
+import { type ModelConfig, type TrainConfig, validateTrainConfig } from "../config.js";
 import { checkRows, countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { parameterCount } from "../model/layout.js";
 import { Model } from "../model/model.js";
 import type { TrainingRecord } from "../model/record.js";
 import { VERSION } from "../version.js";
-import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor, threadsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
 import type { Checkpoint, CheckpointOptions, CheckpointSource } from "./checkpoint-format.js";
 import type { Checkpoints } from "./checkpoints.js";
@@ -81,12 +81,12 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  * @throws IfmError IFM_USAGE, IFM_DATA, IFM_MEMORY
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const threads = validateThreads(options.threads ?? 1, mostThreads());
-  const kernels = await kernelsFor("one", threads, options);
-  const predict = options.wasm === undefined ? await kernelBuild("predict") : kernels;
+  const threads = threadsFor(options);
   // No model has this loss by default.
   const isPairwise = options.model?.loss === "bpr" || options.init?.config.loss === "bpr";
   const pairwise = isPairwise ? await import("./pairs.js") : undefined;
+  const kernels = await kernelsFor("one", threads, options);
+  const predict = options.wasm === undefined ? await kernelBuild("predict") : kernels;
   const trainer = new Trainer(predict, kernels, options, threads, pairwise);
   await trainer.prepare();
   await trainer.startThreads();

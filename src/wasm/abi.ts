@@ -115,10 +115,10 @@ export const FIELDS = [
   ["sInput", "u32"],
   ["sInputGrad", "u32"],
   ["sHiddenT", "u32"],
-  ["diverged", "u32"],
   ["tableFormat", "u32"],
   ["recordBytes", "u32"],
   ["zeros", "u32"],
+  ["diverged", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
 export const ABI_VERSION = 3;

@@ -1,4 +1,5 @@
-import { compileKernels, kernelBuild } from "#runtime";
+import { compileKernels, kernelBuild, mostThreads, whyOneThread } from "#runtime";
+import { validateThreads } from "../config.js";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 import type { KernelSource } from "./compile.js";
@@ -76,6 +77,15 @@ export interface ComputeOptions {
   onWarning?: (text: string) => void;
 }
 
+/** Threads to make room for: as many as asked for but, which is then said, one where there can be no others. */
+export function threadsFor({ threads = 1, onWarning }: ComputeOptions): number {
+  const count = validateThreads(threads, mostThreads());
+  const reason = threads === 1 ? undefined : whyOneThread();
+  if (reason === undefined) return count;
+  onWarning?.(`one thread computes: ${reason}`);
+  return 1;
+}
+
 /**
  * The kernels that suit the options and the runtime.
  *
@@ -96,7 +106,7 @@ export async function kernelsFor(
       onWarning?.("fast changes nothing: there is no relaxed SIMD here");
     }
   }
-  return kernelBuild(threads > 1 ? "threads" : alone, alone);
+  return kernelBuild(threads > 1 ? "threads" : alone);
 }
 
 /** What the debug build calls; the shipped one has no assertions. */
