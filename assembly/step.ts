@@ -5,6 +5,7 @@ import { lossOfRows } from "./kernels/loss";
 import { sortOccurrences } from "./kernels/occurrences";
 import { optimizerStep, squaredNorm } from "./kernels/optimizer";
 import { pairwiseRecordGradient } from "./kernels/pairwise";
+import { beginScatter, scatteredGradient } from "./kernels/scatter";
 import { afmBackward, afmBegin, afmEnd, afmForward } from "./models/afm";
 import { attendedRecordGradient } from "./models/attended";
 import { deepifmBackward, deepifmForward } from "./models/deepifm";
@@ -72,7 +73,7 @@ export function work(d: Desc, scratch: usize): void {
 export function runJob(d: Desc, job: u32, scratch: usize): void {
   if (d.phase == CHUNKS) {
     // First, because it may take as long as some chunks.
-    if (job == 0) sortOccurrences(d);
+    if (job == 0) beginFeatures(d);
     else trainChunk(d, job - 1, scratch);
   } else if (d.phase == SCORES) {
     const from = job * ROWS_PER_JOB;
@@ -86,6 +87,12 @@ export function runJob(d: Desc, job: u32, scratch: usize): void {
     if (d.phase == SQUARES) squareRecords(d, from, to, scratch + d.sRowGrad);
     else updateRecords(d, from, to, scratch + d.sRowGrad);
   }
+}
+
+/** Finds out which features the batch touches, or makes ready to do so row by row. */
+function beginFeatures(d: Desc): void {
+  if (d.featureGrad) beginScatter(d);
+  else sortOccurrences(d);
 }
 
 /** What the rows of a batch share, computed from the parameters. */
@@ -212,6 +219,10 @@ const SEGMENT_BYTES: usize = 16;
 function recordGradient(g: usize, d: Desc, t: u32): usize {
   const at = <usize>t << 2;
   const record = d.table + <usize>load<u32>(d.touched + at) * (<usize>d.rowFloats << 2);
+  if (d.featureGrad) {
+    scatteredGradient(g, record, d, t);
+    return record;
+  }
   const from = load<u32>(d.occStart + at), to = load<u32>(d.occStart + at, 4);
   if (d.model == FM) pairwiseRecordGradient(g, record, d, from, to);
   else attendedRecordGradient(g, d, from, to);

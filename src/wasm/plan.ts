@@ -14,6 +14,12 @@ const BLOCK_BYTES = 5e5;
 /** FM's rows need next to no scratch. 16 a block train 1.1 × as fast as one (K = 8, 64), K = 8 predicts 1.1 × as fast. */
 const FM_BLOCK_ROWS = 16;
 
+/**
+ * FM on one thread sums short gradients by feature as rows come (assembly/kernels/scatter.ts); longer ones, and on several
+ * threads, after a sort.
+ */
+const SCATTER_LANES = 8;
+
 /** Dense gradients of all chunks together stay below this. */
 const CHUNK_GRADIENT_BYTES = 8e6;
 const MIN_CHUNK_ROWS = 64;
@@ -204,8 +210,11 @@ export function planMemory(
         frozen: !spec.trainable || frozen(spec.name),
       });
     }
+    const byLane = isFM && (dropout || config.batchNorm);
+    const scatters = isFM && !byLane && threads === 1 && Kp <= SCATTER_LANES;
+    const occurrences = scatters ? 0 : batch * longest;
     trainingFields = {
-      rowDz: isFM && (dropout || config.batchNorm) ? arena.take(4 * rowFloats * batch) : 0,
+      rowDz: byLane ? arena.take(4 * rowFloats * batch) : 0,
       slotGrad: arena.take(isFM ? 0 : 4 * rowFloats * batch * M),
       chunkRows,
       chunkLoss: arena.take(8 * chunks),
@@ -214,8 +223,9 @@ export function planMemory(
       slotOf: arena.take(4 * (config.features + 1)),
       touched: arena.take(4 * (most + 1)),
       occStart: arena.take(4 * (most + 1)),
-      occIndex: arena.take(4 * batch * longest),
-      occValue: isFM && data.values ? arena.take(4 * batch * longest) : 0,
+      occIndex: arena.take(4 * occurrences),
+      occValue: isFM && data.values ? arena.take(4 * occurrences) : 0,
+      featureGrad: scatters ? arena.take(4 * rowFloats * (most + 1)) : 0,
       optimizer: OPTIMIZER[train.optimizer],
       lr: train.lr,
       momentum: train.momentum,
