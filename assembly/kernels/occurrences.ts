@@ -6,7 +6,7 @@ import { Desc, FM } from "../abi";
  * @param d in/out touchedCount, touched: of the batch before
  *          in/out slotOf u32[n + 1]: 0 but for what the batch before left; then 0
  */
-export function beginOccurrences(d: Desc): void {
+function beginOccurrences(d: Desc): void {
   const order = d.order, rowPtr = d.rowPtr, features = d.features;
   const slotOf = d.slotOf, touched = d.touched;
   const unknown = slotOf + (<usize>d.n << 2);
@@ -93,4 +93,16 @@ export function sortOccurrences(d: Desc): void {
       if (values && ofRow) store<f32>(value + (<usize>place << 2), load<f32>(values + q));
     }
   }
+}
+
+/**
+ * Before the rows of a batch whose gradients are summed as they come (scatter.ts).
+ *
+ * @param d in/out touchedCount, touched, slotOf: of the batch before; touchedCount and slotOf become 0
+ *          out    featureGrad f32[most + 1, rowFloats]: 0 as far as the batch before has used it
+ */
+export function beginScatter(d: Desc): void {
+  beginOccurrences(d);
+  memory.fill(d.featureGrad, 0, <usize>(d.touchedCount + 1) * (<usize>d.rowFloats << 2));
+  d.touchedCount = 0;
 }

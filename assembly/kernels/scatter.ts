@@ -1,23 +1,10 @@
 import { Desc } from "../abi";
 import { madd, zero } from "../simd";
-import { beginOccurrences } from "./occurrences";
 
 /*
  * FM's gradients summed by feature without a sort, where one thread computes and a record is short: every row adds what it
  * gives to each of its features. Rows are in order, so the sums have the bits of pairwiseRecordGradient.
  */
-
-/**
- * Before the rows of a batch.
- *
- * @param d in/out touchedCount, touched, slotOf: as sortOccurrences; touchedCount becomes 0
- *          out    featureGrad f32[most + 1, rowFloats]: 0 as far as the batch before has used it
- */
-export function beginScatter(d: Desc): void {
-  beginOccurrences(d);
-  memory.fill(d.featureGrad, 0, <usize>(d.touchedCount + 1) * (<usize>d.rowFloats << 2));
-  d.touchedCount = 0;
-}
 
 /**
  * Adds one row to its features:

@@ -72,7 +72,10 @@ export interface MemoryPlan {
   readonly parameters: number;
   /** Of each thread. */
   readonly scratch: readonly number[];
-  readonly staging: Staging;
+  /** One; two where several threads score: the next rows are copied into one while those of the other are scored. */
+  readonly staging: readonly Staging[];
+  /** Row numbers 0, 1, …, u32[SCORE_ROWS]: the order in which rows are scored. */
+  readonly identity: number;
   readonly training: TrainingRows | undefined;
   /** Chunks that a full batch is cut into have so many rows. */
   readonly chunkRows: number;
@@ -158,16 +161,17 @@ export function planMemory(
   const scratch = Array.from({ length: threads }, () => arena.take(block.bytes));
 
   const stagingSlots = isFM ? Math.max(SCORE_ROWS, slots) : SCORE_ROWS * M;
-  const staging: Staging = {
+  const identity = arena.take(4 * SCORE_ROWS);
+  const staging = Array.from({ length: threads > 1 ? 2 : 1 }, () => ({
     rows: SCORE_ROWS,
     slots: stagingSlots,
     labels: arena.take(4 * SCORE_ROWS),
     rowPtr: arena.take(4 * (SCORE_ROWS + 1)),
     features: arena.take(4 * stagingSlots),
     values: arena.take(4 * stagingSlots),
-    order: arena.take(4 * SCORE_ROWS),
+    order: identity,
     yHat: arena.take(4 * SCORE_ROWS),
-  };
+  }));
   let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
   let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
 
@@ -346,6 +350,7 @@ export function planMemory(
     parameters,
     scratch,
     staging,
+    identity,
     training: trainingRows,
     chunkRows,
     pairs: P,
