@@ -227,7 +227,6 @@ export function log1pUnit2(x: v128): v128 {
 }
 
 /** log(x), log1p4's formula. Max ULP 0.82, subnormal x included; log(0) = -Infinity, NaN for x < 0. */
-@inline
 export function log64(x: f64): f64 {
   if (!(x > 0)) return x == 0 ? -Infinity : NaN;
   if (x == Infinity) return x;

@@ -215,7 +215,6 @@ function openRecords(d: Desc): void {
 const SEGMENT_BYTES: usize = 16;
 
 /** Sums the gradient of touched feature t into f32[rowFloats] at g. Returns the feature's record. */
-@inline
 function recordGradient(g: usize, d: Desc, t: u32): usize {
   const at = <usize>t << 2;
   const record = d.table + <usize>load<u32>(d.touched + at) * (<usize>d.rowFloats << 2);

@@ -13,6 +13,18 @@ function margin(yHat: f32, positive: bool): f32 {
   return reinterpret<f32>(reinterpret<u32>(yHat) ^ (<u32>!positive << 31));
 }
 
+/** [a b] in f64 */
+@inline
+function pair(a: f32, b: f32): v128 {
+  return f64x2.replace_lane(f64x2.splat(a), 1, b);
+}
+
+/** The sum of two numbers of rows. */
+@inline
+function total(counts: v128): f64 {
+  return <f64>(i64x2.extract_lane(counts, 0) + i64x2.extract_lane(counts, 1));
+}
+
 /** e^-|m| on two f64 lanes. */
 function complement2(m: v128): v128 {
   return expNegative2(v128.or(m, f64x2.splat(-0.0)));
@@ -65,9 +77,10 @@ export function lossOfRows(dy: usize, d: Desc, b: u32, rows: u32): f64 {
   const bytes = <usize>rows << 2;
   if (d.loss == BPR) {
     for (let i: usize = 0; i < bytes; i += 8) {
-      const difference = load<f32>(scores + i) - load<f32>(scores + i, 4);
-      const g = d.dyScale * lossGradient(LOGISTIC, difference, 1);
-      loss += lossValue(LOGISTIC, difference, 1);
+      const m = f64x2.splat(load<f32>(scores + i) - load<f32>(scores + i, 4));
+      const e = complement2(m);
+      loss += f64x2.extract_lane(logistic2(m, e), 0);
+      const g = d.dyScale * -(<f32>f64x2.extract_lane(sigma2(m, e), 0));
       store<f32>(dy + i, g);
       store<f32>(dy + i, -g, 4);
     }
@@ -80,8 +93,7 @@ export function lossOfRows(dy: usize, d: Desc, b: u32, rows: u32): f64 {
       const j = min(i + 4, bytes - 4);
       const first = load<f32>(d.labels + (<usize>load<u32>(order + i) << 2)) > 0;
       const second = load<f32>(d.labels + (<usize>load<u32>(order + j) << 2)) > 0;
-      const m0 = <f64>margin(load<f32>(scores + i), first), m1 = <f64>margin(load<f32>(scores + j), second);
-      const m = f64x2.replace_lane(f64x2.splat(m0), 1, m1);
+      const m = pair(margin(load<f32>(scores + i), first), margin(load<f32>(scores + j), second));
       const e = complement2(m);
       const losses = logistic2(m, e), sigmas = f32x4.demote_f64x2_zero(sigma2(m, e));
       loss += f64x2.extract_lane(losses, 0);
@@ -127,43 +139,35 @@ export function allFinite(x: usize, floats: usize): bool {
  */
 export function metricSums(out: usize, d: Desc, low: f32, high: f32, threshold: f32, middle: f32): void {
   let squared: f64 = 0, absolute: f64 = 0, logloss: f64 = 0;
-  let tp: u32 = 0, fp: u32 = 0, fn: u32 = 0;
+  let tp = i64x2.splat(0), fp = tp, fn = tp;
   const order = d.order + (<usize>d.first << 2), scores = d.yHat;
-  const lowest = f64x2.splat(low), highest = f64x2.splat(high);
   for (let i: usize = 0, bytes = <usize>d.count << 2; i < bytes; i += 8) {
-    // The last of an odd number of rows is computed twice.
+    // The last of an odd number of rows stands in both lanes, and counts in the first.
     const j = min(i + 4, bytes - 4);
-    const p0 = load<f32>(scores + i), p1 = load<f32>(scores + j);
-    const y0 = load<f32>(d.labels + (<usize>load<u32>(order + i) << 2));
-    const y1 = load<f32>(d.labels + (<usize>load<u32>(order + j) << 2));
-    const p = f64x2.replace_lane(f64x2.splat(p0), 1, p1), y = f64x2.replace_lane(f64x2.splat(y0), 1, y1);
+    const counts = i64x2.replace_lane(i64x2.splat(-1), 1, i < j ? -1 : 0);
+    const p = pair(load<f32>(scores + i), load<f32>(scores + j));
+    const y = pair(
+      load<f32>(d.labels + (<usize>load<u32>(order + i) << 2)),
+      load<f32>(d.labels + (<usize>load<u32>(order + j) << 2)),
+    );
     // A NaN must reach the sums: pmin and pmax keep that of their first operand.
-    const e = f64x2.sub(f64x2.pmax(f64x2.pmin(p, highest), lowest), y);
-    const squares = f64x2.mul(e, e), sizes = f64x2.abs(e);
-    const m0 = <f64>margin(p0, y0 > middle), m1 = <f64>margin(p1, y1 > middle);
-    const m = f64x2.replace_lane(f64x2.splat(m0), 1, m1);
-    const losses = logistic2(m, complement2(m));
-    squared += f64x2.extract_lane(squares, 0);
-    absolute += f64x2.extract_lane(sizes, 0);
-    logloss += f64x2.extract_lane(losses, 0);
-    let positive = <u32>(y0 > middle), above = <u32>(p0 > threshold);
-    tp += positive & above;
-    fp += above & ~positive;
-    fn += positive & ~above;
-    if (i == j) break;
-    squared += f64x2.extract_lane(squares, 1);
-    absolute += f64x2.extract_lane(sizes, 1);
-    logloss += f64x2.extract_lane(losses, 1);
-    positive = <u32>(y1 > middle);
-    above = <u32>(p1 > threshold);
-    tp += positive & above;
-    fp += above & ~positive;
-    fn += positive & ~above;
+    const e = f64x2.sub(f64x2.pmax(f64x2.pmin(p, f64x2.splat(high)), f64x2.splat(low)), y);
+    const squares = v128.and(f64x2.mul(e, e), counts), sizes = v128.and(f64x2.abs(e), counts);
+    const positive = f64x2.gt(y, f64x2.splat(middle));
+    const above = v128.and(f64x2.gt(p, f64x2.splat(threshold)), counts);
+    const m = v128.xor(p, v128.andnot(f64x2.splat(-0.0), positive));
+    const losses = v128.and(logistic2(m, complement2(m)), counts);
+    squared = squared + f64x2.extract_lane(squares, 0) + f64x2.extract_lane(squares, 1);
+    absolute = absolute + f64x2.extract_lane(sizes, 0) + f64x2.extract_lane(sizes, 1);
+    logloss = logloss + f64x2.extract_lane(losses, 0) + f64x2.extract_lane(losses, 1);
+    tp = i64x2.sub(tp, v128.and(positive, above));
+    fp = i64x2.sub(fp, v128.andnot(above, positive));
+    fn = i64x2.sub(fn, v128.and(v128.andnot(positive, above), counts));
   }
   store<f64>(out, load<f64>(out) + squared);
   store<f64>(out, load<f64>(out, 8) + absolute, 8);
   store<f64>(out, load<f64>(out, 16) + logloss, 16);
-  store<f64>(out, load<f64>(out, 24) + <f64>tp, 24);
-  store<f64>(out, load<f64>(out, 32) + <f64>fp, 32);
-  store<f64>(out, load<f64>(out, 40) + <f64>fn, 40);
+  store<f64>(out, load<f64>(out, 24) + total(tp), 24);
+  store<f64>(out, load<f64>(out, 32) + total(fp), 32);
+  store<f64>(out, load<f64>(out, 40) + total(fn), 40);
 }

@@ -38,20 +38,13 @@ export function scatterRow(d: Desc, S: usize, features: usize, values: usize, sl
     at = isNew ? count : at;
     store<u32>(place, at);
     const G = sums + <usize>at * rowBytes;
-    if (values) {
-      const value = load<f32>(values + i);
-      const x = f32x4.splat(value);
-      for (let k: usize = 0; k < laneBytes; k += 16) {
-        v128.store(G + k, madd(x, v128.load(S + k), v128.load(G + k)));
-      }
-      const xdy = f32x4.mul(x, dy2);
-      v128.store(G + laneBytes, madd(f32x4.replace_lane(f32x4.splat(1), 1, value), xdy, v128.load(G + laneBytes)));
-    } else {
-      for (let k: usize = 0; k < laneBytes; k += 16) {
-        v128.store(G + k, f32x4.add(v128.load(G + k), v128.load(S + k)));
-      }
-      v128.store(G + laneBytes, f32x4.add(v128.load(G + laneBytes), dy2));
+    const value: f32 = values ? load<f32>(values + i) : 1;
+    const x = f32x4.splat(value);
+    for (let k: usize = 0; k < laneBytes; k += 16) {
+      v128.store(G + k, madd(x, v128.load(S + k), v128.load(G + k)));
     }
+    const xdy = f32x4.mul(x, dy2);
+    v128.store(G + laneBytes, madd(f32x4.replace_lane(x, 0, 1), xdy, v128.load(G + laneBytes)));
   }
   d.touchedCount = count;
 }
