@@ -7,7 +7,7 @@
  * Sizes carry the capital letters of docs/NOTATION.md; `p` at the end marks a size rounded up to 4 lanes.
  * Pointers are bytes, 16-aligned unless a comment says otherwise.
  */
-export const ABI_VERSION: u32 = 3;
+export const ABI_VERSION: u32 = 4;
 
 export const FM: u32 = 0;
 export const AFM: u32 = 1;
@@ -119,6 +119,7 @@ export class Desc {
   occIndex: usize; //      u32[occurrences] row of rowSum (FM) or of slotGrad (IFM)
   occValue: usize; //      f32[occurrences] value x (FM, unless every value is 1)
   touchedCount: u32; //    written by sortOccurrences
+  featureGrad: usize; //   f32[most + 1, rowFloats] sums by feature, see scatter.ts; 0: occurrences are sorted
   squares: usize; //       f64[most] squared gradient norm of each touched feature (clipping)
 
   // Optimizer

@@ -3,9 +3,10 @@ import { assertBatch } from "./bounds";
 import { batchNormBackward, batchNormEnd, batchNormStatistics } from "./kernels/batch-norm";
 import { networkBegin, networkEnd } from "./kernels/dense";
 import { lossOfRows } from "./kernels/loss";
-import { sortOccurrences } from "./kernels/occurrences";
+import { beginScatter, sortOccurrences } from "./kernels/occurrences";
 import { optimizerStep, squaredNorm, stepIsFinite } from "./kernels/optimizer";
 import { pairwiseRecordGradient } from "./kernels/pairwise";
+import { scatteredGradient } from "./kernels/scatter";
 import { afmBackward, afmEnd } from "./models/afm";
 import { attendedRecordGradient } from "./models/attended";
 import { deepifmBackward } from "./models/deepifm";
@@ -74,7 +75,7 @@ export function work(d: Desc, scratch: usize): void {
 export function runJob(d: Desc, job: u32, scratch: usize): void {
   if (d.phase == CHUNKS) {
     // First, because it may take as long as some chunks.
-    if (job == 0) sortOccurrences(d);
+    if (job == 0) beginFeatures(d);
     else trainChunk(d, job - 1, scratch);
   } else if (d.phase == SCORES) {
     const from = job * ROWS_PER_JOB;
@@ -88,6 +89,12 @@ export function runJob(d: Desc, job: u32, scratch: usize): void {
     if (d.phase == SQUARES) squareRecords(d, from, to, scratch + d.sRowGrad);
     else updateRecords(d, from, to, scratch + d.sRowGrad);
   }
+}
+
+/** Finds out which features the batch touches, or makes ready to do so row by row. */
+function beginFeatures(d: Desc): void {
+  if (d.featureGrad) beginScatter(d);
+  else sortOccurrences(d);
 }
 
 export function trainBegin(d: Desc): void {
@@ -198,10 +205,13 @@ function openRecords(d: Desc): void {
 const SEGMENT_BYTES: usize = 16;
 
 /** Sums the gradient of touched feature t into f32[rowFloats] at g. Returns the feature's record. */
-@inline
 function recordGradient(g: usize, d: Desc, t: u32): usize {
   const at = <usize>t << 2;
   const record = d.table + <usize>load<u32>(d.touched + at) * (<usize>d.rowFloats << 2);
+  if (d.featureGrad) {
+    scatteredGradient(g, record, d, t);
+    return record;
+  }
   const from = load<u32>(d.occStart + at), to = load<u32>(d.occStart + at, 4);
   if (d.model == FM) pairwiseRecordGradient(g, record, d, from, to);
   else attendedRecordGradient(g, d, from, to);

@@ -17,6 +17,7 @@ import * as products from "./products";
 import * as integrate from "./integrate";
 import * as sampling from "./sampling";
 import * as table from "./table";
+import * as scatter from "./scatter";
 
 export { softmax, softmaxBackward } from "./attention";
 export { matmul, matmulTransposedA } from "./dense";
@@ -197,4 +198,16 @@ export function pairwiseNorms(
 
 export function tableBegin(desc: usize): void {
   table.tableBegin(changetype<Desc>(desc));
+}
+
+export function beginScatter(desc: usize): void {
+  occurrences.beginScatter(changetype<Desc>(desc));
+}
+
+export function scatterRow(desc: usize, S: usize, features: usize, values: usize, slots: u32): void {
+  scatter.scatterRow(changetype<Desc>(desc), S, features, values, slots);
+}
+
+export function scatteredGradient(g: usize, record: usize, desc: usize, t: u32): void {
+  scatter.scatteredGradient(g, record, changetype<Desc>(desc), t);
 }

@@ -70,6 +70,7 @@ export const FIELDS = [
   ["occIndex", "u32"],
   ["occValue", "u32"],
   ["touchedCount", "u32"],
+  ["featureGrad", "u32"],
   ["squares", "u32"],
   ["optimizer", "u32"],
   ["lr", "f32"],
@@ -121,7 +122,7 @@ export const FIELDS = [
   ["diverged", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 type Field = (typeof FIELDS)[number][0];
 

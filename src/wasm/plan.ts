@@ -16,6 +16,12 @@ const BLOCK_BYTES = 5e5;
 /** FM's rows need next to no scratch. 16 a block train 1.1 × as fast as one (K = 8, 64), K = 8 predicts 1.1 × as fast. */
 const FM_BLOCK_ROWS = 16;
 
+/**
+ * FM on one thread sums short gradients by feature as rows come (assembly/kernels/scatter.ts); longer ones, and on several
+ * threads, after a sort.
+ */
+const SCATTER_LANES = 8;
+
 /** Dense gradients of all chunks together stay below this. */
 const CHUNK_GRADIENT_BYTES = 8e6;
 const MIN_CHUNK_ROWS = 64;
@@ -68,7 +74,10 @@ export interface MemoryPlan {
   readonly parameters: number;
   /** Of each thread. */
   readonly scratch: readonly number[];
-  readonly staging: Staging;
+  /** One; two where several threads score: the next rows are copied into one while those of the other are scored. */
+  readonly staging: readonly Staging[];
+  /** Row numbers 0, 1, …, u32[SCORE_ROWS]: the order in which rows are scored. */
+  readonly identity: number;
   readonly serving: ServingPlan;
   readonly training: TrainingRows | undefined;
   /** Chunks that a full batch is cut into have so many rows. */
@@ -158,16 +167,17 @@ export function planMemory(
   const scratch = Array.from({ length: threads }, () => arena.take(block.bytes));
 
   const stagingSlots = isFM ? Math.max(SCORE_ROWS, slots) : SCORE_ROWS * M;
-  const staging: Staging = {
+  const identity = arena.take(4 * SCORE_ROWS);
+  const staging = Array.from({ length: threads > 1 ? 2 : 1 }, () => ({
     rows: SCORE_ROWS,
     slots: stagingSlots,
     labels: arena.take(4 * SCORE_ROWS),
     rowPtr: arena.take(4 * (SCORE_ROWS + 1)),
     features: arena.take(4 * stagingSlots),
     values: arena.take(4 * stagingSlots),
-    order: arena.take(4 * SCORE_ROWS),
+    order: identity,
     yHat: arena.take(4 * SCORE_ROWS),
-  };
+  }));
   const serving = planServing(arena, config, layout);
   let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
   let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
@@ -211,8 +221,11 @@ export function planMemory(
         frozen: !spec.trainable || frozen(spec.name),
       });
     }
+    const byLane = isFM && (dropout || config.batchNorm);
+    const scatters = isFM && !byLane && threads === 1 && Kp <= SCATTER_LANES;
+    const occurrences = scatters ? 0 : batch * longest;
     trainingFields = {
-      rowDz: isFM && (dropout || config.batchNorm) ? arena.take(4 * rowFloats * batch) : 0,
+      rowDz: byLane ? arena.take(4 * rowFloats * batch) : 0,
       slotGrad: arena.take(isFM ? 0 : 4 * rowFloats * batch * M),
       chunkRows,
       chunkLoss: arena.take(8 * chunks),
@@ -221,8 +234,9 @@ export function planMemory(
       slotOf: arena.take(4 * (config.features + 1)),
       touched: arena.take(4 * (most + 1)),
       occStart: arena.take(4 * (most + 1)),
-      occIndex: arena.take(4 * batch * longest),
-      occValue: isFM && data.values ? arena.take(4 * batch * longest) : 0,
+      occIndex: arena.take(4 * occurrences),
+      occValue: isFM && data.values ? arena.take(4 * occurrences) : 0,
+      featureGrad: scatters ? arena.take(4 * rowFloats * (most + 1)) : 0,
       optimizer: OPTIMIZER[train.optimizer],
       lr: train.lr,
       momentum: train.momentum,
@@ -348,6 +362,7 @@ export function planMemory(
     scratch,
     staging,
     serving,
+    identity,
     training: trainingRows,
     chunkRows,
     pairs: P,

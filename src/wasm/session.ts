@@ -8,7 +8,7 @@ import { ARRAYS, type Dtype, type Numbers } from "../model/safetensors.js";
 import { Desc } from "./abi.js";
 import { sha256 } from "./hash.js";
 import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
-import { type MemoryPlan, planMemory, SCORE_ROWS, type TrainingPlan } from "./plan.js";
+import { type MemoryPlan, planMemory, type Rows, SCORE_ROWS, type Staging, type TrainingPlan } from "./plan.js";
 import { explainRow, type Parts, rankCandidates, replaceUnknown } from "./serving.js";
 import { Threads } from "./threads.js";
 
@@ -97,7 +97,7 @@ export class Session {
     this.#desc.set(plan.fields);
     plan.fill(this.memory);
     this.#threads = new Threads(kernels.module, this.memory, this.kernels, plan);
-    this.#identity(plan.staging.order, SCORE_ROWS);
+    this.#identity(plan.identity, SCORE_ROWS);
 
     this.unknownFeatures = 0;
     if (training && plan.training) {
@@ -206,12 +206,12 @@ export class Session {
     if (numbers instanceof Float32Array) return numbers;
     const { staging, serving, scratch } = this.#plan;
     const out = new Float32Array(numbers.length);
-    const id = this.#u32(staging.features, 1);
+    const id = this.#u32(staging[0]!.features, 1);
     const v = this.#f32(scratch[0]! + this.#desc.get("sSlots"), spec.cols);
     const w = new Float64Array(this.memory.buffer, serving.linear, 1);
     for (let r = 0; r < spec.rows; r++) {
       id[0] = r;
-      this.kernels.decodeRecord(this.#desc.address, staging.features, scratch[0]!, serving.linear);
+      this.kernels.decodeRecord(this.#desc.address, staging[0]!.features, scratch[0]!, serving.linear);
       if (spec.shape.length === 1) out[r] = w[0]!;
       else out.set(v, r * spec.cols);
     }
@@ -355,29 +355,22 @@ export class Session {
    * @throws IfmError IFM_DATA when a row has another number of slots than the model
    */
   *scoreBlocks(data: Dataset, samplePairs = 1): Generator<{ first: number; scores: Float32Array }> {
-    const { rows: maxRows, slots: maxSlots, labels, rowPtr, features, values, order, yHat } = this.#plan.staging;
+    const rooms = this.#plan.staging;
     this.checkSlots(data);
     const sampleCount = this.#sampleCount(samplePairs);
     if (sampleCount !== this.#desc.get("sampleCount")) this.#changed();
     this.#desc.set({ sampleCount, sampleNoise: 0 });
-    for (let first = 0; first < data.rows; ) {
-      // As many rows as fit; one row always does.
-      const begin = data.rowPtr[first]!;
-      let end = Math.min(data.rows, first + maxRows);
-      if (data.rowPtr[end]! - begin > maxSlots) {
-        end = first + 1;
-        while (end < data.rows && data.rowPtr[end + 1]! - begin <= maxSlots) end++;
-      }
-      const count = end - first;
-      const rowPtrView = this.#u32(rowPtr, count + 1);
-      for (let i = 0; i <= count; i++) rowPtrView[i] = data.rowPtr[first + i]! - begin;
-      this.#writeFeatures(features, data.features.subarray(begin, data.rowPtr[end]));
-      if (data.values) this.#f32(values, maxSlots).set(data.values.subarray(begin, data.rowPtr[end]));
-      this.#f32(labels, count).set(data.labels.subarray(first, end));
-      this.#desc.set({ labels, rowPtr, features, values: data.values ? values : 0, order, yHat, first: 0, count });
-      this.#threads.predictBatch();
-      yield { first, scores: this.#f32(yHat, count) };
-      first = end;
+    let block = this.#stage(data, 0, rooms[0]!);
+    let next = block;
+    for (let number = 1; block; number++) {
+      const { first, end, fields } = block;
+      const stageNext = () => this.#stage(data, end, rooms[number % rooms.length]!);
+      this.#desc.set(fields);
+      this.#threads.predictBatch(() => {
+        if (rooms.length > 1) next = stageNext();
+      });
+      yield { first, scores: this.#f32(fields.yHat, fields.count) };
+      block = rooms.length > 1 ? next : stageNext();
     }
   }
 
@@ -395,7 +388,7 @@ export class Session {
       });
     }
     const { staging, serving, scratch } = this.#plan;
-    return { config, memory, kernels, desc: this.#desc, staging, serving, scratch: scratch[0]! };
+    return { config, memory, kernels, desc: this.#desc, staging: staging[0]!, serving, scratch: scratch[0]! };
   }
 
   /** Scores candidates; the best `topK`, in order. On this thread. */
@@ -420,6 +413,27 @@ export class Session {
     this.#desc.set({ sampleCount: 0 });
   }
 
+  /** Copies the rows from `first` on into linear memory, as many as there is room for; one row always fits. */
+  #stage(data: Dataset, first: number, room: Staging): Block | undefined {
+    if (first >= data.rows) return undefined;
+    const { rows, slots, labels, features, values, order, yHat } = room;
+    const begin = data.rowPtr[first]!;
+    let end = Math.min(data.rows, first + rows);
+    if (data.rowPtr[end]! - begin > slots) {
+      end = first + 1;
+      while (end < data.rows && data.rowPtr[end + 1]! - begin <= slots) end++;
+    }
+    const count = end - first;
+    const rowPtr = room.rowPtr;
+    const starts = this.#u32(rowPtr, count + 1);
+    for (let i = 0; i <= count; i++) starts[i] = data.rowPtr[first + i]! - begin;
+    this.#writeFeatures(features, data.features.subarray(begin, data.rowPtr[end]));
+    if (data.values) this.#f32(values, slots).set(data.values.subarray(begin, data.rowPtr[end]));
+    this.#f32(labels, count).set(data.labels.subarray(first, end));
+    const fields = { labels, rowPtr, features, values: data.values ? values : 0, order, yHat, first: 0, count };
+    return { first, end, fields };
+  }
+
   /** Pairs that are drawn; 0 = all are taken. */
   #sampleCount(ratio: number): number {
     return ratio < 1 ? Math.max(1, Math.floor(ratio * this.#plan.pairs)) : 0;
@@ -428,13 +442,21 @@ export class Session {
   /** Models whose fields are the slots' positions need the same number of slots in every row. */
   checkSlots(data: Dataset): void {
     if (this.config.model === "fm") {
-      if (data.maxSlots <= this.#plan.staging.slots) return;
-      throw new IfmError("IFM_DATA", `a row has ${data.maxSlots} slots, expected at most ${this.#plan.staging.slots}`, {
+      const { slots } = this.#plan.staging[0]!;
+      if (data.maxSlots <= slots) return;
+      throw new IfmError("IFM_DATA", `a row has ${data.maxSlots} slots, expected at most ${slots}`, {
         file: data.name,
       });
     }
     checkFixedSlots(data, this.config.fieldOfSlot.length, this.config.model);
   }
+}
+
+/** Rows first … end - 1 of a data set in linear memory, and what the kernels are told of them. */
+interface Block {
+  first: number;
+  end: number;
+  fields: Rows & { first: number; count: number };
 }
 
 type Six = [number, number, number, number, number, number];
