@@ -3,6 +3,7 @@
 //
 //   npm run mutation                                  10 faults of each file: about half an hour on two cores
 //   npm run mutation -- --each 40 --file src/data     more of some
+//   npm run mutation -- --minutes 20                  begins no other after twenty minutes
 //   npm run mutation -- --write                       also writes the figures into docs/RELIABILITY.md
 //
 // Faults are drawn by a seed, so that a run can be repeated. What survives is listed with its line: either a test is
@@ -38,6 +39,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     file: { type: "string", multiple: true, default: [] },
     workers: { type: "string", default: String(availableParallelism()) },
+    minutes: { type: "string", default: "Infinity" },
     write: { type: "boolean", default: false },
   },
 });
@@ -104,18 +106,15 @@ function git(...args) {
   return execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).split("\n").filter(Boolean);
 }
 
-/** Some of the list, drawn by the seed; in its order. */
+/** Some of the list, in the order in which the seed draws them: fewer are a part of more. */
 function draw(list, count, seed) {
   let state = seed >>> 0;
   const next = () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32;
   };
-  const chosen = list.map((item, i) => ({ item, i, key: next() })).sort((a, b) => a.key - b.key);
-  return chosen
-    .slice(0, count)
-    .sort((a, b) => a.i - b.i)
-    .map(({ item }) => item);
+  const chosen = list.map((item) => ({ item, key: next() })).sort((a, b) => a.key - b.key);
+  return chosen.slice(0, count).map(({ item }) => item);
 }
 
 /** Process groups of the tests that are running: they end with this program. */
@@ -225,10 +224,13 @@ class Copy {
 }
 
 const wanted = FILES.filter((file) => values.file.length === 0 || values.file.some((part) => file.startsWith(part)));
-const queue = wanted.flatMap((file) => {
-  const mutants = mutantsOf(readFileSync(join(ROOT, file), "utf8"));
-  return draw(mutants, Number(values.each), Number(values.seed)).map((mutant) => ({ file, mutant }));
-});
+// A fault of each file, then a second of each: a run that ends early has looked at all files.
+const queue = wanted
+  .flatMap((file) => {
+    const mutants = mutantsOf(readFileSync(join(ROOT, file), "utf8"));
+    return draw(mutants, Number(values.each), Number(values.seed)).map((mutant, round) => ({ file, mutant, round }));
+  })
+  .sort((a, b) => a.round - b.round);
 
 mkdirSync(WORK, { recursive: true });
 const log = join(WORK, "results.jsonl");
@@ -239,7 +241,8 @@ const began = performance.now();
 
 async function work(index) {
   const copy = new Copy(index);
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+  const isTime = () => performance.now() - began < 60_000 * Number(values.minutes);
+  for (let next = queue.shift(); next !== undefined && isTime(); next = queue.shift()) {
     const { file, mutant } = next;
     const { code, ...what } = mutant;
     const outcome = await copy.try(file, code);
