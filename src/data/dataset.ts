@@ -77,7 +77,8 @@ export function checkRows(data: Dataset): void {
     if (labels[r]! - labels[r]! !== 0) throw wrong(`labels: row ${r}`, "a finite number", labels[r]);
   }
   if (rowPtr[rows]! > features.length) throw wrong("rowPtr", `at most ${features.length} slots`, rowPtr[rows]);
-  const bad = values?.findIndex((value) => value - value !== 0) ?? -1;
-  if (bad !== -1) throw wrong(`values: slot ${bad}`, "a finite number", values![bad]);
+  for (let i = 0; values && i < values.length; i++) {
+    if (values[i]! - values[i]! !== 0) throw wrong(`values: slot ${i}`, "a finite number", values[i]);
+  }
   sound.add(data);
 }
