@@ -248,6 +248,22 @@ export function kernelCases(kernels, memory, fields, K) {
   const networkShape = `${rows} rows, ${widths[0]}·100·75·50·1`;
 
   // Batch norm
+  // Tables of smaller numbers, and the best of many scores.
+  const small = (format, lane) =>
+    b.desc({
+      n: features,
+      Kp: K,
+      tableFormat: format,
+      recordBytes: lane * K + 16,
+      table: b.take((features + 1) * (lane * K + 16)),
+    });
+  const [half, byte] = [small(1, 2), small(2, 1)];
+  const context = b.floats(2 * K);
+  const terms = b.take(8 * M);
+  const [CANDIDATES, BEST] = [1000, 100];
+  const heap = b.take(8 * BEST);
+  const candidates = b.floats(CANDIDATES);
+
   const count = 256;
   const statistics = b.floats(4 * K, 0.5, 1.5);
   const norm = b.desc({
@@ -350,6 +366,25 @@ export function kernelCases(kernels, memory, fields, K) {
         k.optimizerStep(desc, theta, gradient, floats, 0, 1),
       ),
     ),
+    of("stepIsFinite", `${floats} floats`, 3 * floats, 8 * floats, () => k.stepIsFinite(theta, gradient, floats, 1)),
+    of("gatherAt, f16", `M ${M}, K ${K}`, 0, 6 * M * K, () => k.gatherAt(slots, half, 0, ids, 0, M)),
+    of("gatherAt, int8", `M ${M}, K ${K}`, M * K, 5 * M * K, () => k.gatherAt(slots, byte, 0, ids, 0, M)),
+    of("pairwiseFrom, f16", `M ${M}, K ${K}`, 3 * M * K + 3 * K, 2 * M * K + 8 * K, () =>
+      k.pairwiseFrom(0, 0, context, half, ids, 0, M),
+    ),
+    of("pairwiseFrom, int8", `M ${M}, K ${K}`, 4 * M * K + 3 * K, M * K + 8 * K, () =>
+      k.pairwiseFrom(0, 0, context, byte, ids, 0, M),
+    ),
+    of("pairwiseNorms, int8", `M ${M}, K ${K}`, 2 * M * K + 2 * K, M * K + 4 * K, () =>
+      k.pairwiseNorms(0, context, 0, byte, ids, 0, M),
+    ),
+    of("linearFrom, f16", `M ${M}`, M, 8 * M, () => k.linearFrom(0, half, ids, 0, M)),
+    of("linearTerms, f16", `M ${M}`, M, 12 * M, () => k.linearTerms(terms, half, ids, 0, M)),
+    of("pairTerms, f16", `M ${M}, K ${K}`, 2 * M * K, 2 * M * K, () => k.pairTerms(terms, half, 0, ids, 0, 0, M)),
+    of("topKeep", `${BEST} of ${CANDIDATES}`, 0, 4 * CANDIDATES, () =>
+      k.topKeep(heap, 0, BEST, candidates, CANDIDATES, 0),
+    ),
+    of("topSort", `${BEST}`, 0, 8 * BEST, () => k.topSort(heap, BEST)),
     of("sortOccurrences", `${BATCH} rows of ${M}`, 0, 20 * BATCH * M, () => k.sortOccurrences(occurrenceDesc)),
     of("beginScatter", `${BATCH} rows`, 0, 16 * BATCH, () => k.beginScatter(scatterDesc)),
     of("scatterRow", `M ${M}, K ${shortKp}`, M * shortFloats, 8 * M * shortFloats, () =>
@@ -361,8 +396,11 @@ export function kernelCases(kernels, memory, fields, K) {
   ];
 }
 
-/** Kernels that no case measures: what batchNormEnd copies is two vectors a batch. */
-export const UNMEASURED = ["batchNormEnd"];
+/**
+ * Kernels that no case measures: what batchNormEnd copies is two vectors a batch, tableBegin runs once a model, and
+ * integratedGradients once an explanation.
+ */
+export const UNMEASURED = ["integratedGradients", "tableBegin", "batchNormEnd"];
 
 /** Kernels that decide, hash or call exp in f64 rather than stream: neither limit says anything of them. */
 const SCALAR = [
@@ -378,6 +416,11 @@ const SCALAR = [
   "squaredNorm",
   "sortOccurrences",
   "beginScatter",
+  "linearFrom",
+  "linearTerms",
+  "pairTerms",
+  "topKeep",
+  "topSort",
 ];
 
 /**

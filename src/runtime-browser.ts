@@ -4,7 +4,6 @@ import { kernelBuilds } from "./runtime-web.js";
  * `#runtime` of browsers, pages and workers. Bundlers know `new URL(…, import.meta.url)` and copy the file.
  */
 
-export { writeOpfsFile as writeModelFile } from "./opfs.js";
 export { breathe, compileKernels, readModelFile } from "./runtime-web.js";
 export { mostThreads, startThread, type Thread, whyOneThread } from "./threads-browser.js";
 
@@ -15,3 +14,9 @@ export const kernelBuild = kernelBuilds({
   threads: () => new URL("../wasm/ifm-threads.wasm", import.meta.url),
   fast: () => new URL("../wasm/ifm-fast.wasm", import.meta.url),
 });
+
+/** Writes a model file, given in parts, into the browser's own file system; whole or not at all. */
+export async function writeModelFile(path: string, parts: Iterable<Uint8Array>): Promise<void> {
+  const { writeOpfsFile } = await import("./opfs.js");
+  await writeOpfsFile(path, parts);
+}

@@ -1,12 +1,8 @@
 import { type ErrorPlace, IfmError } from "../errors.js";
+import { base64 } from "../wasm/hash.js";
 
 const TOKEN = /^sha(256|384|512)-([A-Za-z0-9+/]{43,86}={0,2})(?:\?.*)?$/;
 const CHANGED = "the file is damaged, or is not the one that was meant; copy or download it again";
-
-/** Base64 of some bytes. */
-export function base64(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes));
-}
 
 /** The hash that the runtime computes; undefined where it has none (pages without https). */
 export async function webHash(bits: string, bytes: Uint8Array): Promise<string | undefined> {

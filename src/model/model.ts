@@ -12,8 +12,7 @@ import { planMemory } from "../wasm/plan.js";
 import { EXPLAINED_SLOTS } from "../wasm/serving.js";
 import { Session } from "../wasm/session.js";
 import type { Explanation } from "./explanation.js";
-import { decodeModel, modelParts } from "./format.js";
-import { checkDigest, checkIntegrity, webHash } from "./integrity.js";
+import { modelParts } from "./format.js";
 import { layoutOf, type TensorSpec } from "./layout.js";
 import { checkRequest, joinRow, type Ranking, type RankOptions } from "./rank.js";
 import type { TrainingRecord } from "./record.js";
@@ -112,7 +111,8 @@ export class Model {
    * would take more than `maxMemory`
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-    const [bytes, file] = await readModel(source);
+    const [[bytes, file], reading] = await Promise.all([readModel(source), import("./reading.js")]);
+    const { checkDigest, checkIntegrity, decodeModel, webHash } = reading;
     const place = file === undefined ? {} : { file };
     if (options.integrity !== undefined) await checkIntegrity(bytes, options.integrity, place);
     const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, place.file);

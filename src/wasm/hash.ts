@@ -1,5 +1,9 @@
-import { base64 } from "../model/integrity.js";
 import type { Kernels } from "./load.js";
+
+/** Base64 of some bytes. */
+export function base64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
 
 /** Blocks of 64 bytes that are hashed in one call, and where they lie behind the state. */
 const BLOCKS = 256;

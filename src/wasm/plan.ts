@@ -5,7 +5,7 @@ import type { Dtype } from "../model/safetensors.js";
 import { ACTIVATION, DESC_BYTES, type DescFields, KEEP_ALL, LOSS, MODEL, OPTIMIZER, TABLE } from "./abi.js";
 import { Arena } from "./arena.js";
 import { planServing, type ServingPlan } from "./serving.js";
-import { CONTROL_BYTES } from "./threads.js";
+import { CONTROL_BYTES } from "./thread.js";
 
 /** Rows that are scored in one call; bounds the copy of the rows in linear memory. */
 export const SCORE_ROWS = 4096;

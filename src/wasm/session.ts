@@ -10,7 +10,7 @@ import { sha256 } from "./hash.js";
 import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
 import { type MemoryPlan, planMemory, type Rows, SCORE_ROWS, type Staging, type TrainingPlan } from "./plan.js";
 import { explainRow, type Parts, rankCandidates, replaceUnknown } from "./serving.js";
-import { Threads } from "./threads.js";
+import type { Threads } from "./threads.js";
 
 /** Streams of random numbers; the kernels have those of dropout (assembly/kernels/dropout.ts). */
 const STREAM_SHUFFLE = 0;
@@ -66,7 +66,9 @@ export class Session {
   readonly #desc: Desc;
   readonly #plan: MemoryPlan;
   readonly #sampling: { ratio: number; after: number };
-  readonly #threads: Threads;
+  /** The kernels, for other threads. */
+  readonly #module: WebAssembly.Module;
+  #threads: Threads | undefined;
 
   /**
    * @param kernels  compiled for shared memory when there are to be several threads
@@ -96,7 +98,7 @@ export class Session {
     this.#desc = new Desc(this.memory, plan.desc);
     this.#desc.set(plan.fields);
     plan.fill(this.memory);
-    this.#threads = new Threads(kernels.module, this.memory, this.kernels, plan);
+    this.#module = kernels.module;
     this.#identity(plan.identity, SCORE_ROWS);
 
     this.unknownFeatures = 0;
@@ -117,7 +119,7 @@ export class Session {
 
   /** Threads that compute. */
   get threads(): number {
-    return this.#threads.count;
+    return this.#threads?.count ?? 1;
   }
 
   /**
@@ -125,13 +127,16 @@ export class Session {
    *
    * @param onLost called with the reason when one cannot be started, and when one ends by itself
    */
-  startThreads(onLost: (reason: string) => void): Promise<void> {
-    return this.#threads.start(onLost);
+  async startThreads(onLost: (reason: string) => void): Promise<void> {
+    if (this.#plan.scratch.length === 1) return;
+    const { Threads } = await import("./threads.js");
+    this.#threads = new Threads(this.#module, this.memory, this.kernels, this.#plan);
+    await this.#threads.start(onLost);
   }
 
   /** Ends all threads but this one. */
   dispose(): void {
-    this.#threads.stop();
+    this.#threads?.stop();
   }
 
   /** Bytes of linear memory. */
@@ -314,7 +319,8 @@ export class Session {
   }): number {
     const { ratio, after } = this.#sampling;
     this.#desc.set({ ...batch, sampleCount: batch.step < after ? 0 : this.#sampleCount(ratio), sampleNoise: 1 });
-    return this.#threads.trainBatch();
+    const { desc, scratch } = this.#plan;
+    return this.#threads ? this.#threads.trainBatch() : this.kernels.trainBatch(desc, scratch[0]!);
   }
 
   /** Adds the metrics of the batch that was computed last. */
@@ -366,7 +372,7 @@ export class Session {
       const { first, end, fields } = block;
       const stageNext = () => this.#stage(data, end, rooms[number % rooms.length]!);
       this.#desc.set(fields);
-      this.#threads.predictBatch(() => {
+      this.#predictBatch(() => {
         if (rooms.length > 1) next = stageNext();
       });
       yield { first, scores: this.#f32(fields.yHat, fields.count) };
@@ -411,6 +417,16 @@ export class Session {
   #allPairs(): void {
     if (this.#desc.get("sampleCount") !== 0) this.#changed();
     this.#desc.set({ sampleCount: 0 });
+  }
+
+  /** @param meanwhile what this thread does while others, if there are any, have begun */
+  #predictBatch(meanwhile: () => void): void {
+    if (this.#threads) {
+      this.#threads.predictBatch(meanwhile);
+    } else {
+      this.kernels.predictBatch(this.#plan.desc, this.#plan.scratch[0]!);
+      meanwhile();
+    }
   }
 
   /** Copies the rows from `first` on into linear memory, as many as there is room for; one row always fits. */

@@ -1,4 +1,7 @@
-/** Words of the control block that threads share, i32[8]. */
+/** Of the control block that threads share. */
+export const CONTROL_BYTES = 64;
+
+/** Its words, i32[8]. */
 export const PHASE = 0; // phases so far; threads that have nothing to do sleep on it
 export const OPEN = 1; // 1 while jobs of the phase may be taken
 export const ACTIVE = 2; // threads that may be taking some

@@ -3,9 +3,7 @@ import { IfmError } from "../errors.js";
 import { Desc } from "./abi.js";
 import type { Kernels } from "./load.js";
 import type { MemoryPlan } from "./plan.js";
-import { ACTIVE, FAILED, OPEN, PHASE, type ThreadData } from "./thread.js";
-
-export const CONTROL_BYTES = 64;
+import { ACTIVE, CONTROL_BYTES, FAILED, OPEN, PHASE, type ThreadData } from "./thread.js";
 
 /** Looks at ACTIVE before this thread sleeps until the others are done. */
 const SPINS = 10_000;

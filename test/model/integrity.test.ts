@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { Model } from "../../src/model/model.js";
-import { decodeSafetensors, encodeSafetensors } from "../../src/model/safetensors.js";
+import { encodeSafetensors } from "../../src/model/safetensors.js";
+import { decodeSafetensors } from "../../src/model/safetensors-read.js";
 import { configOf, modelOf } from "../support/session.js";
 import { errorOf, toModel } from "../support/train.js";
 

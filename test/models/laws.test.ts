@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { decodeModel, encodeModel } from "../../src/model/format.js";
+import { encodeModel } from "../../src/model/format.js";
+import { decodeModel } from "../../src/model/format-read.js";
 import { floatOf } from "../../src/model/layout.js";
 import type { TrainOptions } from "../../src/train/trainer.js";
 import { allPairs, cloneModel, type RefModel, type RefRow, type RefTensor } from "../reference/index.js";
