@@ -18,7 +18,7 @@ const manifest = JSON.parse(read("package.json").toString());
 
 /** kB are 1000 bytes here. */
 const MAX_CORE_GZIP_BYTES = 40_000;
-const MAX_UNPACKED_BYTES = 2_900_000;
+const MAX_UNPACKED_BYTES = 3_300_000;
 
 /** What runs where, in the order in which a runtime looks for itself. */
 const CONDITIONS = ["types", "workerd", "edge-light", "deno", "bun", "node", "worker", "browser", "default"];
@@ -175,8 +175,18 @@ describe("the entries", () => {
     [
       "browser",
       {
-        imports: ["shared", "gzip", "pairs", "divergence", "checkpoints", "divergence"].map((n) => `./browser-${n}.js`),
-        files: ["./worker-thread.js", one, predict, threads, fast],
+        imports: [
+          "shared",
+          "gzip",
+          "opfs",
+          "threads",
+          "reading",
+          "pairs",
+          "divergence",
+          "checkpoints",
+          "divergence",
+        ].map((name) => `./browser-${name}.js`),
+        files: [one, predict, threads, fast],
       },
     ],
     ["browser-pairs", { imports: ["./browser-shared.js"], files: [] }],
@@ -185,12 +195,21 @@ describe("the entries", () => {
     ["worker", { imports: [], files: ["./worker-thread.js", "./worker-host.js"] }],
     ["worker-host", { imports: [], files: ["./worker-thread.js", one, predict, threads, fast] }],
     ["worker-thread", { imports: [], files: [] }],
-    ["browser-shared", { imports: [], files: [] }],
+    ["browser-reading", { imports: ["./browser-shared.js"], files: [] }],
+    ["browser-threads", { imports: ["./browser-shared.js"], files: [] }],
+    ["browser-opfs", { imports: ["./browser-shared.js"], files: [] }],
+    ["browser-shared", { imports: [], files: ["./worker-thread.js"] }],
     ["browser-gzip", { imports: ["./browser-shared.js"], files: [] }],
     ["workerd", { imports: [one, predict], files: [] }],
     ["edge-light", { imports: [`${one}?module`, `${predict}?module`], files: [] }],
     ["inline", { imports: [], files: [] }],
-    ["predict-browser", { imports: ["./predict-browser-shared.js", "./predict-browser-gzip.js"], files: [predict] }],
+    [
+      "predict-browser",
+      {
+        imports: ["shared", "gzip", "threads", "reading"].map((name) => `./predict-browser-${name}.js`),
+        files: [predict],
+      },
+    ],
     ["predict-workerd", { imports: [predict], files: [] }],
     ["predict-edge-light", { imports: [`${predict}?module`], files: [] }],
     ["predict-inline", { imports: [], files: [] }],
