@@ -7,6 +7,15 @@ import { systemProgram } from "./test/runtimes/install.js";
 /** Tests of what `npm run build` makes: too slow for the fast loop, which needs no build. */
 const OF_THE_BUILD = ["test/cli/process.test.ts", "test/cli/serve.test.ts", "test/package.test.ts"];
 
+export const NOT_UNIT = [
+  "test/slow/**",
+  "test/runtimes/**",
+  "test/bundlers/**",
+  "test/fuzz/**",
+  "test/demo/**",
+  ...OF_THE_BUILD,
+];
+
 /** Unit tests that run in a browser, too: those of folders of the core that use nothing of Node themselves. */
 const OF_THE_CORE = ["data", "kernels", "metrics", "model", "models", "reference", "train", "tune", "wasm"];
 const USES_NODE = /\bfrom "node:|\bBuffer\b|\bprocess\./;
@@ -61,6 +70,19 @@ function inChromium(executablePath: string): TestProjectInlineConfiguration {
   };
 }
 
+/** Unit tests on kernels that assert what they take for granted; vitest.debug.config.ts has all of them. */
+export function onDebugKernels(
+  name: string,
+  include: string[],
+  exclude: string[] = [],
+): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    resolve: { alias: { "#runtime": path("test/support/runtime-debug.ts") } },
+    test: { name, include, exclude: ["**/node_modules/**", ...exclude], testTimeout: 60_000 },
+  };
+}
+
 const chromium = systemProgram("chromium");
 
 export default defineConfig({
@@ -74,14 +96,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: [
-            "test/slow/**",
-            "test/runtimes/**",
-            "test/bundlers/**",
-            "test/fuzz/**",
-            "test/demo/**",
-            ...OF_THE_BUILD,
-          ],
+          exclude: NOT_UNIT,
           testTimeout: 30_000,
         },
       },
@@ -106,6 +121,7 @@ export default defineConfig({
           hookTimeout: 600_000,
         },
       },
+      onDebugKernels("debug", ["test/{model,serve,train,tune,wasm}/**/*.test.ts"]),
       ...(chromium === undefined ? [] : [inChromium(chromium)]),
     ],
   },

@@ -1,5 +1,6 @@
 // The module of models on one thread: prediction of every kind, from tables of every format, and no training.
 import { ABI_VERSION, Desc } from "./abi";
+import { assertBatch } from "./bounds";
 import * as loss from "./kernels/loss";
 import { scoreBegin, scoreRows } from "./score";
 
@@ -22,6 +23,7 @@ export function heapBase(): usize {
 
 export function predictBatch(desc: usize, scratch: usize): void {
   const d = changetype<Desc>(desc);
+  assertBatch(d);
   scoreBegin(d);
   scoreRows(d, 0, d.count, scratch);
 }

@@ -1,4 +1,5 @@
 import { AFM, DEEPIFM, Desc, FM, INN } from "./abi";
+import { assertBatch } from "./bounds";
 import { batchNormBackward, batchNormEnd, batchNormStatistics } from "./kernels/batch-norm";
 import { networkBegin, networkEnd } from "./kernels/dense";
 import { lossOfRows } from "./kernels/loss";
@@ -97,6 +98,7 @@ function beginFeatures(d: Desc): void {
 }
 
 export function trainBegin(d: Desc): void {
+  assertBatch(d);
   derive(d);
   d.derived = 0;
   networkBegin(d);
@@ -300,6 +302,7 @@ export function trainBatch(d: Desc, scratch: usize): f64 {
 
 /** Before the rows order[first] … of the batch are scored, into d.yHat. */
 export function predictBegin(d: Desc): void {
+  assertBatch(d);
   scoreBegin(d);
   open(d, SCORES, jobsFor(d.count, ROWS_PER_JOB));
 }

@@ -120,6 +120,7 @@ export function probability(x: f64): f64 {
 
 /** Whether `floats` (a multiple of 4) numbers are finite: x - x is 0 for those only. */
 export function allFinite(x: usize, floats: usize): bool {
+  assert((x & 15) == 0 && (floats & 3) == 0);
   let sum = zero();
   for (const end = x + (floats << 2); x < end; x += 16) {
     const v = v128.load(x);

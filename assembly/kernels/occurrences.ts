@@ -1,4 +1,5 @@
 import { Desc, FM } from "../abi";
+import { assertOccurrences } from "../bounds";
 
 /**
  * Before the occurrences of a batch are looked at: forgets those of the batch before, and reads the rows.
@@ -93,6 +94,7 @@ export function sortOccurrences(d: Desc): void {
       if (values && ofRow) store<f32>(value + (<usize>place << 2), load<f32>(values + q));
     }
   }
+  assertOccurrences(d);
 }
 
 /**

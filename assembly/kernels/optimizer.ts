@@ -93,6 +93,7 @@ export function optimizerStep(d: Desc, theta: usize, gradient: usize, floats: u3
  * @param theta in f32[floats]; the states behind it are overwritten
  */
 export function optimizerInit(d: Desc, theta: usize, floats: usize): void {
+  assert((theta & 15) == 0 && (floats & 3) == 0);
   const end = theta + (floats << 2);
   const kind = d.optimizer;
   if (kind == ADAGRAD) {
@@ -132,6 +133,7 @@ export function squaredNorm(theta: usize, gradient: usize, floats: u32, l2: f32)
  * @param gradient f32[floats]; 0 pointer: all zero
  */
 export function stepIsFinite(theta: usize, gradient: usize, floats: u32, scale: f32): bool {
+  assert((theta & 15) == 0 && (gradient & 15) == 0 && (floats & 3) == 0);
   const factor = f32x4.splat(scale);
   let sum = zero();
   for (const end = theta + (<usize>floats << 2); theta < end; theta += 16) {

@@ -1,4 +1,5 @@
 import { Desc } from "../abi";
+import { assertIds } from "../bounds";
 import { hsum, madd, zero } from "../simd";
 
 /**
@@ -124,6 +125,8 @@ function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, v
 }
 
 export function pairwiseForward(S: usize, z: usize, d: Desc, features: usize, values: usize, slots: u32): f32 {
+  assert(((S | z) & 15) == 0);
+  assertIds(d, features, slots);
   if (values) return pairwise(false, S, z, d, features, values, slots);
   return pairwise(true, S, z, d, features, 0, slots);
 }
@@ -243,6 +246,7 @@ function recordGradientByLane(g: usize, record: usize, d: Desc, from: u32, to: u
 }
 
 export function pairwiseRecordGradient(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
+  assert(((g | record) & 15) == 0 && from <= to);
   if (d.rowDz) recordGradientByLane(g, record, d, from, to);
   else if (d.values) recordGradient(false, g, record, d, from, to);
   else recordGradient(true, g, record, d, from, to);

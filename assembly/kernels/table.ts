@@ -1,4 +1,5 @@
 import { Desc, F16, F32, I8 } from "../abi";
+import { assertIds, assertPlaces } from "../bounds";
 import { hsum, madd, zero } from "../simd";
 
 /*
@@ -68,6 +69,7 @@ function linear(FORMAT: u32, sum: f32, d: Desc, features: usize, values: usize, 
  * @param values   in f32[slots], or 0 when every value is 1
  */
 export function linearFrom(sum: f32, d: Desc, features: usize, values: usize, slots: u32): f32 {
+  assertIds(d, features, slots);
   if (d.tableFormat == F16) return linear(F16, sum, d, features, values, slots);
   if (d.tableFormat == I8) return linear(I8, sum, d, features, values, slots);
   return linear(F32, sum, d, features, values, slots);
@@ -100,6 +102,8 @@ function gather(FORMAT: u32, slots: usize, d: Desc, at: usize, features: usize, 
  * @returns number of slots whose feature the model knows
  */
 export function gatherAt(slots: usize, d: Desc, at: usize, features: usize, values: usize, count: u32): u32 {
+  assertIds(d, features, count);
+  assertPlaces(d, at, count);
   if (d.tableFormat == F16) return gather(F16, slots, d, at, features, values, count);
   if (d.tableFormat == I8) return gather(I8, slots, d, at, features, values, count);
   return gather(F32, slots, d, at, features, values, count);
@@ -205,6 +209,7 @@ function pairwise(
 export function pairwiseFrom(
   sums: usize, z: usize, base: usize, d: Desc, features: usize, values: usize, slots: u32,
 ): f32 {
+  assertIds(d, features, slots);
   const format = d.tableFormat;
   if (values) {
     if (format == F16) return pairwise(F16, false, sums, z, base, d, features, values, slots);
@@ -313,6 +318,7 @@ function fromNorms(
 export function pairwiseNorms(
   linear: f32, base: usize, norm: f32, d: Desc, features: usize, values: usize, slots: u32,
 ): f32 {
+  assertIds(d, features, slots);
   if (values) {
     if (d.tableFormat == F16) return fromNorms(F16, false, linear, base, norm, d, features, values, slots);
     return fromNorms(I8, false, linear, base, norm, d, features, values, slots);
@@ -365,6 +371,7 @@ function linearTermsOf(FORMAT: u32, out: usize, d: Desc, features: usize, values
  * @param out out f64[slots]
  */
 export function linearTerms(out: usize, d: Desc, features: usize, values: usize, slots: u32): void {
+  assertIds(d, features, slots);
   if (d.tableFormat == F16) linearTermsOf(F16, out, d, features, values, slots);
   else if (d.tableFormat == I8) linearTermsOf(I8, out, d, features, values, slots);
   else linearTermsOf(F32, out, d, features, values, slots);
@@ -407,6 +414,8 @@ function pairTermsOf(
  * @param gain in  f64[Kp] g, or 0 when all are 1
  */
 export function pairTerms(out: usize, d: Desc, gain: usize, features: usize, values: usize, s: u32, slots: u32): void {
+  assert(s < slots);
+  assertIds(d, features, slots);
   if (d.tableFormat == F16) pairTermsOf(F16, out, d, gain, features, values, s, slots);
   else if (d.tableFormat == I8) pairTermsOf(I8, out, d, gain, features, values, s, slots);
   else pairTermsOf(F32, out, d, gain, features, values, s, slots);

@@ -56,6 +56,7 @@ function rise(heap: usize, size: u32, score: f32, index: u32): void {
  * @returns entries that it has now
  */
 export function topKeep(heap: usize, size: u32, most: u32, scores: usize, count: u32, first: u32): u32 {
+  assert(size <= most && most > 0);
   for (let i: u32 = 0; i < count; i++) {
     let score = load<f32>(scores + (<usize>i << 2));
     if (score != score) score = -Infinity;

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { readModelFile, writeModelFile } from "#runtime";
 import { type ModelConfig, validateTrainConfig } from "../config.js";
-import { countUnknown, type Dataset } from "../data/dataset.js";
+import { checkRows, countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { bytesOf, isResponse } from "../fetch.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
@@ -188,6 +188,7 @@ export class Model {
    * not sample pairs
    */
   predict(data: Dataset, { link = "identity", clip = false, samplePairs = 1 }: PredictOptions = {}): Float32Array {
+    checkRows(data);
     const out = new Float32Array(data.rows);
     const session = this.#sessionFor(data.maxSlots);
     this.#checkSampling(samplePairs);
@@ -272,6 +273,7 @@ export class Model {
   evaluate(data: Dataset, options: EvaluateOptions = {}): Metrics {
     const { labelMin = data.labelMin, labelMax = data.labelMax } = this.record;
     const range: LabelRange = { labelMin, labelMax };
+    checkRows(data);
     this.#checkSampling(options.samplePairs ?? 1);
     return evaluate(this.#sessionFor(data.maxSlots), data, range, options);
   }

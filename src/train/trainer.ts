@@ -1,6 +1,6 @@
 import { breathe, kernelBuild } from "#runtime";
 import { type ModelConfig, type TrainConfig, validateTrainConfig } from "../config.js";
-import { countUnknown, type Dataset } from "../data/dataset.js";
+import { checkRows, countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { parameterCount } from "../model/layout.js";
 import { Model } from "../model/model.js";
@@ -129,7 +129,10 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const { data, init } = options;
     this.#options = options;
     const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
-    for (const set of sets) if (set.rows === 0) throw new IfmError("IFM_DATA", "no rows", { file: set.name });
+    for (const set of sets) {
+      if (set.rows === 0) throw new IfmError("IFM_DATA", "no rows", { file: set.name });
+      checkRows(set);
+    }
     const config = configureModel(options.model ?? {}, data.train, init);
     this.#train = validateTrainConfig((options.train ?? {}) as Partial<TrainConfig>, config.model, config.loss);
     const low = sets.some((set) => set.labelMin < 0) ? -1 : 0;

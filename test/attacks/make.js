@@ -67,6 +67,36 @@ function ifm({ features, factors: K, attentionFactors: A, fieldFactors: KF, fiel
   return model(config, tensors, new Uint8Array(at));
 }
 
+/** A checkpoint whose prefix may lie; the fuzzer also reads it with sizes and checksums made right. */
+function checkpoint(header, data = new Uint8Array(0), { version = 1, headerBytes, bytes } = {}) {
+  const json = typeof header === "string" ? header : JSON.stringify(header);
+  const length = Math.ceil(text(json).length / 16) * 16;
+  const prefix = new Uint8Array(32);
+  prefix.set(text("ifm-ckpt"));
+  const view = new DataView(prefix.buffer);
+  view.setUint32(8, version, true);
+  view.setUint32(12, headerBytes ?? length, true);
+  view.setBigUint64(16, bytes ?? BigInt(48 + length + data.length), true);
+  return concat(prefix, json.padEnd(length - text(json).length + json.length), data, new Uint8Array(16));
+}
+
+/** What the header of a checkpoint says at the beginning of a training. */
+const PLACE = { epochs: 0, row: 0, steps: 0, beta1: 1, beta2: 1, loss: 0, inOrder: 0, seconds: 0 };
+const HEADER = {
+  run: "0123456789abcdef",
+  identity: { version: "0.1.0", options: {}, data: {}, initial: "" },
+  position: PLACE,
+  retries: 0,
+  stopping: { best: "Infinity", bestEpoch: 0 },
+  kept: { steps: 0, retries: 0 },
+  arrays: [],
+};
+
+/** A request: which model and route (test/fuzz/targets/requests.js), then its body. */
+const body = (choice, json) => concat(Uint8Array.of(choice), typeof json === "string" ? json : JSON.stringify(json));
+const [PREDICT, RANK, EXPLAIN, INVOCATIONS] = [0x00, 0x10, 0x20, 0x30];
+const IFM = 1;
+
 const ATTACKS = {
   model: {
     "empty-file": new Uint8Array(0),
@@ -162,6 +192,99 @@ const ATTACKS = {
     "list-of-thousands": text(`--hidden_factor\0[${"8,".repeat(200)}8]`),
     "code-in-brackets": text("--hidden_factor\0[__import__('os').system('id')]"),
     "nested-json": text(`${'{"l2":'.repeat(60)}1${"}".repeat(60)}`),
+  },
+  checkpoint: {
+    "empty-file": new Uint8Array(0),
+    "only-a-name": text("ifm-ckpt"),
+    "header-of-4-gigabytes": checkpoint(HEADER, undefined, { headerBytes: 0xfffffff0 }),
+    "file-of-2-to-the-63": checkpoint(HEADER, undefined, { bytes: 2n ** 63n }),
+    "version-of-tomorrow": checkpoint(HEADER, undefined, { version: 0xffffffff }),
+    "nested-20000-deep": checkpoint("[".repeat(20_000)),
+    "options-nested-5000-deep": checkpoint(
+      JSON.stringify(HEADER).replace('"options":{}', `"options":${'{"lr":'.repeat(5000)}1${"}".repeat(5000)}`),
+    ),
+    "array-of-gigabytes": checkpoint({ ...HEADER, arrays: [{ name: "weights", type: "f32", length: 1e9 }] }),
+    "lengths-overflow": checkpoint({
+      ...HEADER,
+      arrays: ["weights", "best"].map((name) => ({ name, type: "f64", length: Number.MAX_SAFE_INTEGER })),
+    }),
+    "thousands-of-arrays": checkpoint({
+      ...HEADER,
+      arrays: Array.from({ length: 2000 }, (_, i) => ({ name: `good.${i}`, type: "f32", length: 0 })),
+    }),
+    "weights-twice": checkpoint(
+      { ...HEADER, arrays: [1, 2].map(() => ({ name: "weights", type: "f32", length: 4 })) },
+      floats(1, 2, 3, 4, 5, 6, 7, 8),
+    ),
+    "weights-are-not-numbers": checkpoint(
+      { ...HEADER, arrays: [{ name: "weights", type: "f32", length: 4 }] },
+      floats(Number.NaN, Number.POSITIVE_INFINITY, -0, 1e-45),
+    ),
+    "prototype-as-an-array": checkpoint({ ...HEADER, arrays: [{ name: "__proto__", type: "f32", length: 0 }] }),
+    "prototype-in-the-options": checkpoint(
+      JSON.stringify(HEADER).replace('"options":{}', '"options":{"__proto__":{"polluted":1}}'),
+    ),
+    "path-as-an-array": checkpoint({ ...HEADER, arrays: [{ name: "../../etc/passwd", type: "f32", length: 0 }] }),
+    "epochs-beyond-all": checkpoint({ ...HEADER, position: { ...PLACE, epochs: Number.MAX_SAFE_INTEGER } }),
+    "row-is-a-fraction": checkpoint({ ...HEADER, position: { ...PLACE, row: 0.5 } }),
+    "halved-a-billion-times": checkpoint({ ...HEADER, retries: 1e9 }),
+    "terminal-escapes": checkpoint({
+      ...HEADER,
+      identity: { ...HEADER.identity, version: "\x1b]0;owned\x07", options: { "\x1b[2J": "\x1b[2J" } },
+    }),
+    "web-page": text("<!doctype html><html><body>not found, and long enough to be one</body></html>"),
+  },
+  requests: {
+    empty: body(PREDICT, ""),
+    null: body(PREDICT, "null"),
+    "two-documents": body(PREDICT, '{"rows":[]}{"rows":[]}'),
+    "byte-order-mark": body(PREDICT, '\uFEFF{"rows":[]}'),
+    "half-a-letter": concat(body(PREDICT, '{"rows":[{"features":[0],"'), Uint8Array.of(0xe2, 0x82)),
+    "lone-surrogate": body(PREDICT, '{"rows":[],"\\ud800":1}'),
+    "nested-4000-deep": body(PREDICT, `{"rows":${"[".repeat(4000)}`),
+    "prototype-as-a-member": body(PREDICT, '{"rows":[{"features":[0],"__proto__":{"polluted":1}}]}'),
+    "prototype-as-the-body": body(RANK, '{"__proto__":{"context":{"features":[0]},"candidates":[]}}'),
+    "rows-like-an-array": body(PREDICT, { rows: { length: 1e9 } }),
+    "features-like-an-array": body(PREDICT, { rows: [{ features: { length: 1e9 } }] }),
+    "id-below-0": body(PREDICT + IFM, { rows: [{ features: [-1, 0, 1] }] }),
+    "id-is-a-fraction": body(PREDICT + IFM, { rows: [{ features: [0.5, 0, 1] }] }),
+    "ids-beyond-32-bits": body(PREDICT + IFM, { rows: [{ features: [2 ** 32, 2 ** 53 - 1, 2 ** 31] }] }),
+    "id-beyond-all": body(PREDICT + IFM, '{"rows":[{"features":[1e309,0,1]}]}'),
+    "id-as-text": body(PREDICT + IFM, { rows: [{ features: ["0", null, true] }] }),
+    "values-overflow": body(PREDICT + IFM, { rows: [{ features: [0, 1, 2], values: [3.5e38, 1, 1] }] }),
+    "score-overflows": body(PREDICT + IFM, { rows: [{ features: [0, 1, 2], values: [3e38, -3e38, 3e38] }] }),
+    "more-values-than-features": body(PREDICT, { rows: [{ features: [0], values: [1, 2] }] }),
+    "thousand-slots": body(PREDICT, { rows: [{ features: new Array(1000).fill(0) }] }),
+    "count-of-billions": body(RANK, { context: { features: [0] }, candidates: { count: 2 ** 31, features: [] } }),
+    "count-is-a-fraction": body(RANK, { context: { features: [0] }, candidates: { count: 0.5, features: [1] } }),
+    "count-is-0": body(RANK, { context: { features: [0] }, candidates: { count: 0, features: [1, 2] } }),
+    "candidates-of-unequal-length": body(RANK + IFM, {
+      context: { features: [0] },
+      candidates: [{ features: [1] }, { features: [1, 2] }, { features: [] }],
+    }),
+    "context-longer-than-the-row": body(RANK + IFM, {
+      context: { features: [0, 1, 2, 3] },
+      candidates: [{ features: [] }],
+    }),
+    "slots-outside": body(RANK + IFM, {
+      context: { features: [0], slots: [1e9] },
+      candidates: { count: 1, features: [1, 2], slots: [15, 14] },
+    }),
+    "slots-twice": body(RANK + IFM, {
+      context: { features: [0, 1], slots: [1, 1] },
+      candidates: { count: 1, features: [2], slots: [1] },
+    }),
+    "top-of-2-to-the-53": body(RANK, {
+      context: { features: [0] },
+      candidates: [{ features: [1] }],
+      topK: 2 ** 53 - 1,
+      explain: true,
+    }),
+    "explain-hundreds-of-slots": body(EXPLAIN, { row: { features: new Array(300).fill(1) } }),
+    "keys-without-values": body(INVOCATIONS, { instances: [{ data: { features: { keys: [0], shape: [1] } } }] }),
+    "shape-of-billions": body(INVOCATIONS, {
+      instances: [{ data: { features: { keys: [2 ** 40], shape: [2 ** 53], values: [1] } } }],
+    }),
   },
 };
 

@@ -7,7 +7,7 @@ import { Model } from "../../../src/model/model.js";
 const DATA = await readLibfm("1 0:1 1:1 2:0.5\n-1 3:1 4294967:1 5:2\n");
 
 /** A small model of a kind. */
-function modelBytes(kind, more = {}) {
+export function modelBytes(kind, more = {}) {
   const config = {
     ...defaultModel(kind),
     features: 6,
