@@ -7,7 +7,7 @@
  * Sizes carry the capital letters of docs/NOTATION.md; `p` at the end marks a size rounded up to 4 lanes.
  * Pointers are bytes, 16-aligned unless a comment says otherwise.
  */
-export const ABI_VERSION: u32 = 3;
+export const ABI_VERSION: u32 = 4;
 
 export const FM: u32 = 0;
 export const AFM: u32 = 1;
@@ -167,6 +167,21 @@ export class Desc {
   sInput: u32; //          input of the network: f32[fieldRows, Kp] (INN), or sSlots (DeepIFM)
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
   sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
+
+  // Rows of a block that share what is equal of them (kernels/distinct.ts). sSlots, sSlotGrad, sProducts, sHiddenT and sPairs
+  // are then the block's: f32[1 + blockRows · M, Kp] twice, and {s, t, p}[pairs], pairs = 1 + blockRows · P, padded to 4
+  shared: u32; //          1: they do
+  activeSlots: usize; //   {4 s, 4 t}[Pp] slots of the pairs of this batch
+  slotOwner: usize; //     u32[batch rows · M] 1 where slotGrad has the gradient of all equal slots of the block; or 0: of each
+  sCounts: u32; //         {distinct slots, distinct pairs} of the block
+  sSlotTable: u32; //      u32[] hash table of slots
+  sPairTable: u32; //      u32[] hash table of pairs
+  sDistinct: u32; //       {feature, value, slot of the batch, dw}[1 + blockRows · M]
+  sPairHidden: u32; //     f32[pairs, Ap] e_p W, then its gradient
+  sPairScores: u32; //     f32[pairs] <e_p, F_p>, then its gradient
+  sPiece: u32; //          f32[Ap, …] of some of the pairs
+  sRowSlots: u32; //       u32[blockRows, M] offset in sSlots of each row's slots
+  sRowPairs: u32; //       u32[blockRows, Pp] number of each row's pairs
 }
 
 /** Bytes of the dropout mask of one pair. */

@@ -11,6 +11,7 @@ import { deepifmBackward, deepifmForward } from "./models/deepifm";
 import { fmBackward, fmForward, fmNormBegin, fmNormEnd } from "./models/fm";
 import { ifmBackward, ifmBegin, ifmEnd, ifmForward } from "./models/ifm";
 import { innBackward, innForward } from "./models/inn";
+import { sharedBackward, sharedBackwardBegin, sharedForward } from "./models/shared";
 
 /*
  * The way of one batch:
@@ -72,8 +73,8 @@ export function work(d: Desc, scratch: usize): void {
 export function runJob(d: Desc, job: u32, scratch: usize): void {
   if (d.phase == CHUNKS) {
     // First, because it may take as long as some chunks.
-    if (job == 0) sortOccurrences(d);
-    else trainChunk(d, job - 1, scratch);
+    if (job) trainChunk(d, job - 1, scratch);
+    else if (!d.slotOwner) sortOccurrences(d);
   } else if (d.phase == SCORES) {
     const from = job * ROWS_PER_JOB;
     scoreRows(d, from, min(d.count, from + ROWS_PER_JOB), scratch);
@@ -110,6 +111,7 @@ export function trainBegin(d: Desc): void {
 function forward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): void {
   if (d.model == INN) return innForward(d, b, rows, scratch, training);
   if (d.model == DEEPIFM) return deepifmForward(d, b, rows, scratch, training);
+  if (d.shared) return sharedForward(d, b, rows, scratch, training);
   for (let r: u32 = 0; r < rows; r++) {
     const row = scratch + <usize>r * d.scratchRow;
     let yHat: f32;
@@ -124,6 +126,11 @@ function forward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): vo
 function backward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usize, chunk: usize): void {
   if (d.model == INN) return innBackward(d, b, rows, scratch, dy, chunk);
   if (d.model == DEEPIFM) return deepifmBackward(d, b, rows, scratch, dy, chunk);
+  if (d.shared) {
+    sharedBackwardBegin(d, scratch);
+    sharedBackward(d, b, rows, scratch, dy, chunk);
+    return;
+  }
   for (let r: u32 = 0; r < rows; r++) {
     const row = scratch + <usize>r * d.scratchRow;
     const g = load<f32>(dy + (<usize>r << 2));
@@ -159,6 +166,7 @@ function chunkCount(d: Desc): u32 {
 
 /** Sums losses and dense gradients in chunk order. Returns the loss summed over the rows, before regularisation. */
 export function trainReduce(d: Desc): f64 {
+  if (d.slotOwner) sortOccurrences(d);
   const bytes = <usize>d.chunkFloats << 2;
   let loss = load<f64>(d.chunkLoss);
   for (let c: u32 = 1, chunks = chunkCount(d); c < chunks; c++) {

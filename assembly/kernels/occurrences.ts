@@ -12,6 +12,7 @@ import { Desc, FM } from "../abi";
  *
  * @param d in/out touchedCount, touched: of the batch before, then of this one, in order of first touch
  *          in/out slotOf u32[n + 1]: 0 but for what the batch before left; != 0 for the features of this one
+ *          in     slotOwner: which slots have a record of their own, or 0: all
  *          out    occStart, occIndex, occValue (FM, unless every value is 1)
  */
 export function sortOccurrences(d: Desc): void {
@@ -36,11 +37,17 @@ export function sortOccurrences(d: Desc): void {
   store<u32>(unknown, 0);
 
   // Count. A feature is written behind the list each time, and stays there if it is the first.
+  const owner = d.slotOwner;
   let last = touched;
+  let slot = owner;
   for (let b = from; b < to; b++) {
     const r = <usize>load<u32>(order + (<usize>b << 2)) << 2;
     const end = features + (<usize>load<u32>(rowPtr + r, 4) << 2);
     for (let q = features + (<usize>load<u32>(rowPtr + r) << 2); q < end; q += 4) {
+      if (owner) {
+        slot += 4;
+        if (!load<u32>(slot - 4)) continue;
+      }
       const j = load<u32>(q);
       const place = slotOf + (<usize>j << 2);
       const count = load<u32>(place);
@@ -71,6 +78,7 @@ export function sortOccurrences(d: Desc): void {
     const r = <usize>load<u32>(order + (<usize>b << 2)) << 2;
     const end = <usize>load<u32>(rowPtr + r, 4) << 2;
     for (let q = <usize>load<u32>(rowPtr + r) << 2; q < end; q += 4, what += ofSlot) {
+      if (owner && !load<u32>(owner + (<usize>what << 2))) continue;
       const at = slotOf + (<usize>load<u32>(features + q) << 2);
       const place = load<u32>(at);
       store<u32>(at, place + 1);

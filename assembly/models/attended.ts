@@ -15,14 +15,14 @@ import { hsum, madd, zero } from "../simd";
  */
 
 /** Forward: as many pairs at a time as have this many floats (at least 8), so that their products are still in the first cache. */
-const FORWARD_FLOATS: u32 = 2048;
+export const FORWARD_FLOATS: u32 = 2048;
 
 /** Backward: lanes at a time, so that what all pairs have of them stays in the first cache. */
 const BACKWARD_LANES: u32 = 64;
 
 /** Byte position of the row's first slot in features and values. */
 @inline
-function rowBegin(d: Desc, b: u32): usize {
+export function rowBegin(d: Desc, b: u32): usize {
   const r = <usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2;
   return <usize>load<u32>(d.rowPtr + r) << 2;
 }
@@ -31,6 +31,11 @@ function rowBegin(d: Desc, b: u32): usize {
 export function attendedBegin(d: Desc): void {
   samplePairs(d);
   const rowBytes = <usize>d.Kp << 2;
+  for (let p: u32 = 0; d.shared && p < d.activeCount; p++) {
+    const pair = d.active + <usize>p * PAIR_BYTES, places = d.activeSlots + (<usize>p << 3);
+    store<u32>(places, load<u32>(pair) / d.Kp);
+    store<u32>(places, load<u32>(pair, 4) / d.Kp, 4);
+  }
   for (let k: u32 = 0; k < d.K; k++) {
     let from = d.attnW + <usize>k * (<usize>d.Ap << 2), to = d.attnWT + (<usize>k << 2);
     for (let a: u32 = 0; a < d.Ap; a++, from += 4, to += rowBytes) store<f32>(to, load<f32>(from));
@@ -79,7 +84,7 @@ export function productMask(d: Desc, b: u32, scratch: usize, training: bool): us
  */
 export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, mask: usize, training: bool): usize {
   const P = pairCount(d, scratch), Pp = (P + 3) & ~3;
-  const products = scratch + d.sProducts, hidden = scratch + d.sHidden, weights = scratch + d.sWeights;
+  const products = scratch + d.sProducts, hidden = scratch + d.sHidden;
   const aBytes = <usize>d.Ap << 2;
   const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
   const slots = scratch + d.sSlots, scores = scratch + d.sScores, pairs = pairsOf(d, scratch);
@@ -91,11 +96,18 @@ export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, 
     productsForward(products, scores + (first << 2), d, fields, slots, own, pairs + first * PAIR_BYTES, count, scale);
     matmulTransposedA(hidden + (first << 2), d.attnW, products, d.Kp, d.Ap, count, pBytes, aBytes, <usize>count << 2, false);
   }
-  attentionForward(weights, hidden, d, P);
+  return attendedWeights(d, b, scratch, training);
+}
+
+/** Attention weights of a row from (e_p W)ᵀ in d.sHidden. Returns the address of T_p after dropout, f32[Pp]. */
+export function attendedWeights(d: Desc, b: u32, scratch: usize, training: bool): usize {
+  const P = pairCount(d, scratch);
+  const weights = scratch + d.sWeights;
+  attentionForward(weights, scratch + d.sHidden, d, P);
   softmax(weights, P);
   if (!training || d.keepWeights == KEEP_ALL) return weights;
   const dropped = scratch + d.sDropped;
-  dropout(dropped, weights, Pp, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
+  dropout(dropped, weights, (P + 3) & ~3, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
   return dropped;
 }
 
@@ -126,15 +138,29 @@ export function chunkFields(d: Desc, chunk: usize): usize {
 export function attendedBackward(
   d: Desc, b: u32, scratch: usize, fields: usize, dF: usize, mask: usize, dy: f32, chunk: usize, dx: usize,
 ): void {
-  const P = pairCount(d, scratch), Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
-  const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
-  const products = scratch + d.sProducts, hidden = scratch + d.sHidden;
-  const weights = scratch + d.sWeights, dropped = scratch + d.sDropped, scores = scratch + d.sScores;
-  const dWT = chunk + 16, db = dWT + aBytes * d.Kp, dh = db + aBytes;
-  const drop = d.keepWeights < KEEP_ALL;
+  const hiddenT = scratch + d.sHiddenT;
+  attendedGradients(d, b, scratch, dy, mask ? dy * keepScale(d.keepProducts) : dy, chunk, hiddenT);
+  pairsBackward(
+    d, scratch + d.sProducts, scratch + d.sSlotGrad, dF, fields, scratch + d.sSlots, scratch + d.sHidden, hiddenT,
+    scratch + d.sDropped, mask, pairsOf(d, scratch), pairCount(d, scratch), chunk, dx,
+  );
+}
 
-  const g = f32x4.splat(dy);
-  const toDc = f32x4.splat(mask ? dy * keepScale(d.keepProducts) : dy);
+/**
+ * The part of it that is the row's alone: back to (e_p W)ᵀ, in d.sHidden, and c_p, in d.sDropped, and to b and h.
+ *
+ * @param dyScaled dy times the scale of the products' dropout
+ * @param hiddenT  out f32[Pp, Ap] the transpose of d.sHidden
+ */
+export function attendedGradients(
+  d: Desc, b: u32, scratch: usize, dy: f32, dyScaled: f32, chunk: usize, hiddenT: usize,
+): void {
+  const P = pairCount(d, scratch), Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
+  const aBytes = <usize>d.Ap << 2;
+  const weights = scratch + d.sWeights, dropped = scratch + d.sDropped, scores = scratch + d.sScores;
+  const db = chunk + 16 + aBytes * d.Kp, dh = db + aBytes;
+  const drop = d.keepWeights < KEEP_ALL;
+  const g = f32x4.splat(dy), toDc = f32x4.splat(dyScaled);
   const T = drop ? dropped : weights;
   for (let p: usize = 0; p < pBytes; p += 16) {
     v128.store(scores + p, f32x4.mul(g, v128.load(scores + p)));
@@ -142,11 +168,25 @@ export function attendedBackward(
   }
   if (drop) dropout(scores, scores, Pp, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
   softmaxBackward(scores, weights, P);
-  const hiddenT = scratch + d.sHiddenT;
-  attentionBackward(db, dh, hidden, hiddenT, scores, d, P);
+  attentionBackward(db, dh, scratch + d.sHidden, hiddenT, scores, d, P);
+}
 
-  // Block by block of lanes: e_p made again, dWᵀ from it, then de_p in its place, then what becomes of de_p.
-  const slotGrad = scratch + d.sSlotGrad, slots = scratch + d.sSlots, pairs = pairsOf(d, scratch);
+/**
+ * The part that is of pairs, whatever their rows: from (e_p W)ᵀ and c_p back to slots, W and F.
+ *
+ * Block by block of lanes: e_p made again, dWᵀ from it, then de_p in its place, then what becomes of de_p.
+ *
+ * @param hidden  in f32[Ap, Pp]   gradient of (e_p W)ᵀ
+ * @param hiddenT in f32[Pp, Ap]   its transpose
+ * @param dc      in f32[Pp]
+ */
+export function pairsBackward(
+  d: Desc, products: usize, slotGrad: usize, dF: usize, fields: usize, slots: usize, hidden: usize, hiddenT: usize, dc: usize,
+  mask: usize, pairs: usize, P: u32, chunk: usize, dx: usize,
+): void {
+  const Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
+  const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
+  const dWT = chunk + 16;
   const eBytes = min<usize>(laneBytes, BACKWARD_LANES << 2);
   for (let k: usize = 0; k < laneBytes; k += BACKWARD_LANES << 2) {
     const lanes = min(BACKWARD_LANES, d.Kp - <u32>(k >> 2));
@@ -154,9 +194,7 @@ export function attendedBackward(
     matmulTransposedA(dWT + k, hiddenT, products, P, d.Ap, lanes, laneBytes, aBytes, eBytes, true);
     matmulTransposedA(products, hidden, d.attnWT + k, d.Ap, Pp, lanes, eBytes, pBytes, laneBytes, false);
     const own = mask ? mask + (k >> 1) : 0, x = dx ? dx + k : 0;
-    productsBackward(
-      slotGrad + k, dF + k, d, fields + k, slots + k, products, dropped, own, pairs, P, lanes, eBytes, x,
-    );
+    productsBackward(slotGrad + k, dF + k, d, fields + k, slots + k, products, dc, own, pairs, P, lanes, eBytes, x);
   }
 }
 

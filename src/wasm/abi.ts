@@ -115,9 +115,21 @@ export const FIELDS = [
   ["sInput", "u32"],
   ["sInputGrad", "u32"],
   ["sHiddenT", "u32"],
+  ["shared", "u32"],
+  ["activeSlots", "u32"],
+  ["slotOwner", "u32"],
+  ["sCounts", "u32"],
+  ["sSlotTable", "u32"],
+  ["sPairTable", "u32"],
+  ["sDistinct", "u32"],
+  ["sPairHidden", "u32"],
+  ["sPairScores", "u32"],
+  ["sPiece", "u32"],
+  ["sRowSlots", "u32"],
+  ["sRowPairs", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 type Field = (typeof FIELDS)[number][0];
 

@@ -117,28 +117,62 @@ export function planMemory(
   const batchNorm = config.batchNorm ? arena.take(4 * 4 * Kp) : 0;
 
   // Scratch of one row: offsets from one address, so that every thread can have its own.
-  const row = new Arena(0);
   const inn = config.model === "inn";
+  const deep = config.model === "deepifm";
+  // Dropout of the products and INN's weights make every pair of every row another one (assembly/models/shared.ts).
+  const shared = !isFM && !inn && (training?.config.keep[1] ?? 1) === 1;
+  const row = new Arena(0);
+  // What each row has of its own, or with its block.
+  const own = (bytes: number) => (shared ? 0 : row.take(bytes));
   const sState = row.take(8);
-  const sSlots = row.take(4 * (M + 1) * Kp);
-  const sSlotGrad = row.take(4 * (M + 1) * Kp);
-  // FORWARD_FLOATS, or 8 pairs; BACKWARD_LANES of all pairs (assembly/models/attended.ts).
-  const sProducts = row.take(4 * Math.max(2048, 8 * Kp, Pp * Math.min(Kp, 64)));
   const sHidden = row.take(4 * Pp * Ap);
-  const sHiddenT = row.take(4 * Pp * Ap);
   const sWeights = row.take(4 * Pp);
   const sDropped = row.take(4 * Pp);
   const sScores = row.take(4 * Pp);
-  const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
-  const sPairs = row.take(12 * Pp);
-  const sPooled = row.take(config.model === "afm" ? 4 * 4 * Kp : 0);
-  const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
-  const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
+  let sSlots = own(4 * (M + 1) * Kp);
+  let sSlotGrad = own(4 * (M + 1) * Kp);
+  // FORWARD_FLOATS, or 8 pairs; BACKWARD_LANES of all pairs (assembly/models/attended.ts), or of BACKWARD_PAIRS.
+  const productBytes = 4 * Math.max(2048, 8 * Kp, (shared ? 48 : Pp) * Math.min(Kp, 64));
+  let sProducts = own(productBytes);
+  let sHiddenT = own(4 * Pp * Ap);
+  const sMask = own(2 * Pp * Math.ceil(Kp / 8) * 8);
+  let sPairs = own(12 * Pp);
+  const sPooled = own(config.model === "afm" ? 4 * 4 * Kp : 0);
+  const inputBytes = inn ? 4 * (fieldRows + 1) * Kp : shared && deep ? 4 * M * Kp : 0;
+  const sInput = inputBytes > 0 ? row.take(inputBytes) : sSlots;
+  const sInputGrad = inputBytes > 0 ? row.take(inputBytes) : sSlotGrad;
   const scratchRow = row.bytes;
-  const blockRows = isFM ? FM_BLOCK_ROWS : blockRowsFor(layout, config.loss, scratchRow);
+  const blockRows = isFM
+    ? FM_BLOCK_ROWS
+    : shared
+      ? sharedRows(P, config.loss)
+      : blockRowsFor(layout, config.loss, scratchRow);
   const block = new Arena(blockRows * scratchRow);
   const sGradients = block.take(4 * blockRows);
   const sRowGrad = block.take(4 * rowFloats);
+  let sharedFields: DescFields = { shared: 0 };
+  if (shared) {
+    const mostSlots = 1 + blockRows * M;
+    const mostPairs = Math.ceil((1 + blockRows * P) / 4) * 4;
+    sSlots = block.take(4 * mostSlots * Kp);
+    sSlotGrad = block.take(4 * mostSlots * Kp);
+    sProducts = block.take(productBytes);
+    sHiddenT = block.take(4 * Pp * Ap);
+    sPairs = block.take(12 * mostPairs);
+    sharedFields = {
+      shared: 1,
+      activeSlots: arena.take(8 * Pp),
+      sCounts: block.take(8),
+      sSlotTable: block.take(tableBytes(blockRows * M)),
+      sPairTable: block.take(tableBytes(blockRows * P)),
+      sDistinct: block.take(16 * mostSlots),
+      sPairHidden: block.take(4 * mostPairs * Ap),
+      sPairScores: block.take(4 * mostPairs),
+      sPiece: block.take(4 * Ap * Math.max(48, 2048 / Kp)),
+      sRowSlots: block.take(4 * blockRows * M),
+      sRowPairs: block.take(4 * blockRows * Pp),
+    };
+  }
   const layerTable = arena.take(32 * layout.layers.length);
   let chunkFloats = isFM ? 4 : 4 + Ap * Kp + 2 * Ap + (fieldRows + 1) * Kp;
   const layers = layout.layers.map(({ rows, columns, kernel, bias }) => {
@@ -205,6 +239,7 @@ export function planMemory(
       });
     }
     trainingFields = {
+      slotOwner: shared ? arena.take(4 * batch * M) : 0,
       rowDz: isFM && (dropout || config.batchNorm) ? arena.take(4 * rowFloats * batch) : 0,
       slotGrad: arena.take(isFM ? 0 : 4 * rowFloats * batch * M),
       chunkRows,
@@ -306,6 +341,7 @@ export function planMemory(
     sInputGrad,
     keepWeights: KEEP_ALL,
     keepProducts: KEEP_ALL,
+    ...sharedFields,
     ...trainingFields,
   };
   const fill = ({ buffer }: WebAssembly.Memory) => {
@@ -351,4 +387,17 @@ export function planMemory(
 function blockRowsFor({ layers }: Layout, loss: Loss, scratchRow: number): number {
   if (layers.length === 0) return loss === "bpr" ? 2 : 1;
   return Math.min(16, Math.max(4, 4 * Math.floor(BLOCK_BYTES / scratchRow / 4)));
+}
+
+/** Distinct pairs of a block are at most so many: a power of two of rows up to 64, which SCORES and chunks are made of. */
+const SHARED_PAIRS = 4096;
+
+function sharedRows(P: number, loss: Loss): number {
+  const rows = 2 ** Math.floor(Math.log2(Math.max(1, SHARED_PAIRS / P)));
+  return Math.min(64, Math.max(loss === "bpr" ? 2 : 1, rows));
+}
+
+/** Bytes of a hash table of `items` places, half of which stay free: tableBits of assembly/kernels/distinct.ts. */
+function tableBytes(items: number): number {
+  return 4 * 2 ** (33 - Math.clz32(items));
 }
