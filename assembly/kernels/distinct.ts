@@ -35,12 +35,12 @@ export function distinctBegin(d: Desc, scratch: usize, rows: u32): void {
 }
 
 /**
- * Slots of row r of the block: those that are new are gathered, x_s v[j_s].
+ * Slots of a row of the block: those that are new are gathered, x_s v[j_s].
  *
- * @param rowSlots out    u32[M] byte offset of each slot's vector in the block's slots
- * @param owner    out    u32[M] 1 where the slot is new: its record will hold the gradient of all that are equal; or 0
- * @param first           number of the row's first slot in the batch
- * @param bits            tableBits of the block
+ * @param rowSlots out u32[M] byte offset of each slot's vector in the block's slots, 0 for unknown features
+ * @param owner    out u32[M] 1 where the slot is new: its record will hold the gradient of all that are equal. Or 0
+ * @param first        number of the row's first slot in the batch
+ * @param rows         of the block
  */
 export function distinctSlots(
   rowSlots: usize, owner: usize, d: Desc, scratch: usize, features: usize, values: usize, first: u32, rows: u32,
@@ -58,7 +58,8 @@ export function distinctSlots(
       let place = ((j ^ x) * 0x9e3779b1 >>> shift) << 2;
       for (; (slot = load<u32>(table + place)) != 0; place = (place + 4) & mask) {
         const entry = list + <usize>slot * SLOT_BYTES;
-        if (load<u32>(entry) == j && load<u32>(entry, 4) == x) break;
+        // Two places of a row never share one: productsBackward keeps dv_s in registers while it adds to dv_t.
+        if (load<u32>(entry) == j && load<u32>(entry, 4) == x && load<u32>(entry, 8) % d.M == i) break;
       }
       if (!slot) {
         slot = count++;
