@@ -1,17 +1,60 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { defineConfig } from "rolldown";
 
-// Everything is bundled, so that users install no dependency. What several entries use goes into chunks beside them:
-// the code finds files of the package relative to its own, one folder up.
-export default defineConfig({
-  input: { node: "src/node.ts", metrics: "src/metrics.ts", cli: "src/cli.ts" },
-  platform: "node",
-  external: /^node:/,
-  output: {
-    dir: "dist",
-    format: "esm",
-    entryFileNames: "[name].js",
-    chunkFileNames: "[name].js",
-    codeSplitting: { groups: [{ name: "library", minShareCount: 2 }] },
-    comments: { legal: true, annotation: true, jsdoc: false },
+// Everything is bundled, so that users install no dependency.
+
+/** Runtimes without files, but for `inline`: that is any runtime. */
+const WEB = ["browser", "workerd", "edge-light", "inline"];
+
+const output = {
+  dir: "dist",
+  format: "esm",
+  entryFileNames: "[name].js",
+  chunkFileNames: "[name].js",
+  comments: { legal: true, annotation: true, jsdoc: false },
+};
+
+/** `x.wasm?inline`: the file, gzipped, in base64. The header of gzip data names the system; that is left out. */
+const inlineKernels = {
+  name: "inline-kernels",
+  load(id) {
+    if (!id.endsWith(".wasm?inline")) return null;
+    const zipped = gzipSync(readFileSync(id.slice(0, -"?inline".length)), { level: 9 });
+    zipped[9] = 255;
+    return `export default ${JSON.stringify(zipped.toString("base64"))};`;
   },
-});
+};
+
+/**
+ * An entry with a `#runtime` of its own, in one file. In browsers, what is seldom needed is in files beside it, fetched
+ * when it is.
+ */
+function entry(name, source, runtime, platform = "neutral") {
+  const codeSplitting = runtime.startsWith("browser") && { groups: [{ name: "shared", minShareCount: 2 }] };
+  return {
+    input: { [name]: source },
+    platform,
+    resolve: { alias: { "#runtime": fileURLToPath(new URL(`src/runtime-${runtime}.ts`, import.meta.url)) } },
+    plugins: [inlineKernels],
+    // `wasm/` lies beside `src/` and, in the package, beside `dist/`.
+    external: [/^node:/, /\.wasm(\?module)?$/],
+    makeAbsoluteExternalsRelative: false,
+    output: { ...output, chunkFileNames: `${name}-[name].js`, codeSplitting },
+  };
+}
+
+export default defineConfig([
+  {
+    // What several entries use goes into chunks beside them: the code finds files of the package relative to its own.
+    input: { node: "src/node.ts", metrics: "src/metrics.ts", cli: "src/cli.ts" },
+    platform: "node",
+    external: /^node:/,
+    output: { ...output, codeSplitting: { groups: [{ name: "library", minShareCount: 2 }] } },
+  },
+  ...WEB.map((runtime) => entry(runtime, "src/web.ts", runtime)),
+  // The same without the trainer; `predict` is Node's.
+  entry("predict", "src/predict.ts", "node", "node"),
+  ...WEB.map((runtime) => entry(`predict-${runtime}`, "src/predict.ts", `${runtime}-predict`)),
+]);

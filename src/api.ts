@@ -12,9 +12,10 @@ export type {
 } from "./config.js";
 export { defaultModel, defaultTrain } from "./config.js";
 export type { Dataset } from "./data/dataset.js";
-export { LibfmParser, readLibfm } from "./data/libfm.js";
+export { LibfmParser } from "./data/libfm.js";
+export { type LibfmSource, readLibfm } from "./data/read.js";
 export { type ErrorCode, IfmError } from "./errors.js";
-export { Model, type PredictOptions } from "./model/model.js";
+export { type LoadOptions, Model, type ModelSource, type PredictOptions } from "./model/model.js";
 export type { TrainingRecord } from "./model/record.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";
@@ -29,4 +30,5 @@ export type {
   TrainEvent,
 } from "./train/types.js";
 export { VERSION } from "./version.js";
+export type { KernelSource } from "./wasm/compile.js";
 export type { ComputeOptions } from "./wasm/load.js";

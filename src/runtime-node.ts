@@ -4,7 +4,9 @@ import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { writeFileAtomic } from "./atomic-file.js";
 import { IfmError } from "./errors.js";
-import type { KernelBuild } from "./wasm/load.js";
+import { bytesOf, fetchFile, isRemote } from "./fetch.js";
+import { compileKernels as compile, type KernelSource } from "./wasm/compile.js";
+import type { BuildName, KernelBuild } from "./wasm/load.js";
 import { runThread, type ThreadData } from "./wasm/thread.js";
 
 /*
@@ -13,27 +15,32 @@ import { runThread, type ThreadData } from "./wasm/thread.js";
  */
 
 // `wasm/` lies beside `src/` and, in the package, beside `dist/`.
-const BUILDS = {
+const BUILDS: Record<BuildName, { url: URL; shared: boolean }> = {
   one: { url: new URL("../wasm/ifm.wasm", import.meta.url), shared: false },
   threads: { url: new URL("../wasm/ifm-threads.wasm", import.meta.url), shared: true },
   fast: { url: new URL("../wasm/ifm-fast.wasm", import.meta.url), shared: true },
 };
 
-const compiled = new Map<keyof typeof BUILDS, Promise<WebAssembly.Module>>();
+const compiled = new Map<BuildName, Promise<WebAssembly.Module>>();
 
 /**
  * The kernels for one thread, for several, or with relaxed SIMD; compiled once.
  *
- * @throws WebAssembly.CompileError when this runtime has no relaxed SIMD
+ * @throws IfmError IFM_WASM, caused by a CompileError when this runtime has no relaxed SIMD
  */
-export async function kernelBuild(build: keyof typeof BUILDS): Promise<KernelBuild> {
+export async function kernelBuild(build: BuildName): Promise<KernelBuild> {
   const { url, shared } = BUILDS[build];
   let module = compiled.get(build);
   if (module === undefined) {
-    module = readFile(url).then((bytes) => WebAssembly.compile(bytes));
+    module = compileKernels(url);
     compiled.set(build, module);
   }
   return { module: await module, shared };
+}
+
+/** Kernels that a caller brings along. */
+export function compileKernels(source: KernelSource): Promise<WebAssembly.Module> {
+  return compile(source, async (place) => (isRemote(place) ? fetch(place) : readFile(place)));
 }
 
 /** Threads that this machine runs at once; 1 where there can be no others. */
@@ -88,11 +95,12 @@ export function startThread(data: ThreadData, onEnd: (reason: string) => void): 
 }
 
 /**
- * Bytes of a model file.
+ * Bytes of a model file, read or, by http, fetched.
  *
  * @throws IfmError IFM_MODEL when it cannot be read
  */
 export async function readModelFile(path: string | URL): Promise<Uint8Array> {
+  if (isRemote(path)) return bytesOf(await fetchFile(path, "IFM_MODEL"), "IFM_MODEL");
   try {
     return await readFile(path);
   } catch (cause) {

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { main } from "../src/cli/main.js";
 import { testIo } from "./cli/support.js";
+import { digestOf, readRecord } from "./runtimes/support/record.js";
 
 // Links lead somewhere, and commands use options that exist. test/slow/docs.test.ts runs the examples.
 
@@ -69,5 +70,12 @@ describe("commands in the documents", () => {
     }
     expect(unknown).toEqual([]);
     expect(seen).toBeGreaterThan(0);
+  });
+});
+
+describe("docs/RUNTIMES.md", () => {
+  it("has the hash of what runtimes must come to", () => {
+    const hash = digestOf(readRecord());
+    expect(read("docs/RUNTIMES.md"), "run: npm run runtimes").toContain(`In full: \`${hash}\`\n`);
   });
 });

@@ -1,5 +1,6 @@
-import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -17,7 +18,12 @@ const manifest = JSON.parse(read("package.json").toString());
 
 /** kB are 1000 bytes here. */
 const MAX_CORE_GZIP_BYTES = 40_000;
-const MAX_UNPACKED_BYTES = 1_100_000;
+const MAX_UNPACKED_BYTES = 2_200_000;
+
+/** What runs where, in the order in which a runtime looks for itself. */
+const CONDITIONS = ["types", "workerd", "edge-light", "deno", "bun", "node", "worker", "browser", "default"];
+/** Entries that need no Node. All but those for browsers are one file. */
+const WEB = ["browser", "workerd", "edge-light", "inline"].flatMap((name) => [name, `predict-${name}`]);
 
 interface Packed {
   unpackedSize: number;
@@ -62,6 +68,10 @@ describe("the files of the package", () => {
     "dist/metrics.js",
     "dist/node.d.ts",
     "dist/node.js",
+    "dist/predict.d.ts",
+    "dist/predict.js",
+    "dist/web.d.ts",
+    ...WEB.map((name) => `dist/${name}.js`),
     "docs/API.md",
     "sample/README.md",
     "sample/adult.train.libfm.gz",
@@ -89,8 +99,8 @@ describe("the files of the package", () => {
 });
 
 /**
- * What an application's bundler makes of the core, minified: all that src/api.ts exports. `loadDataset` comes on top in
- * Node: opening files, node:zlib.
+ * What an application's bundler makes of the core, minified: all that src/api.ts exports, for a browser. What is imported
+ * when it is needed, such as decompression, is not part of it; Node's files come on top there.
  */
 async function bundle(): Promise<string> {
   const entry = "\0core";
@@ -106,19 +116,20 @@ async function bundle(): Promise<string> {
   ];
   const build = await rolldown({
     input: entry,
-    platform: "node",
-    external: /^node:/,
+    platform: "browser",
     plugins: [
       {
         name: "core",
         resolveId: (id) => (id === entry ? id : null),
-        load: (id) => (id === entry ? `export { ${core} } from ${JSON.stringify(join(ROOT, "dist/node.js"))};` : null),
+        load: (id) =>
+          id === entry ? `export { ${core} } from ${JSON.stringify(join(ROOT, "dist/browser.js"))};` : null,
       },
     ],
   });
   try {
     const { output } = await build.generate({ format: "esm", minify: true });
-    return output.map((file) => (file.type === "chunk" ? file.code : "")).join("");
+    const chunks = output.filter((file) => file.type === "chunk");
+    return chunks.map(({ isDynamicEntry, code }) => (isDynamicEntry ? "" : code)).join("");
   } finally {
     await build.close();
   }
@@ -134,6 +145,49 @@ describe("the library without the command line", () => {
   it("does not bring the command line with it", async () => {
     const code = await bundle();
     for (const sign of ["commander", "NO_COLOR", "--epochs"]) expect(code).not.toContain(sign);
+  });
+});
+
+/** What an entry imports, and the `.wasm` files that it knows. */
+function needs(entry: string): { imports: string[]; files: string[] } {
+  const code = read(`dist/${entry}.js`).toString();
+  const imports = code.matchAll(/^(?:import|export)\b[^;"']*["']([^"']+)["']|\bimport\s*\(?\s*["']([^"']+)["']/gm);
+  const files = code.matchAll(/new URL\("([^"]+)", import\.meta\.url\)/g);
+  return {
+    imports: Array.from(imports, (match) => match[1] ?? match[2]),
+    files: Array.from(files, (match) => match[1]),
+  };
+}
+
+describe("the entries", () => {
+  const [one, threads, fast] = ["", "-threads", "-fast"].map((name) => `../wasm/ifm${name}.wasm`);
+  it.each([
+    ["browser", { imports: ["./browser-shared.js", "./browser-gzip.js"], files: [one, threads, fast] }],
+    ["browser-shared", { imports: [], files: [] }],
+    ["browser-gzip", { imports: ["./browser-shared.js"], files: [] }],
+    ["workerd", { imports: [one], files: [] }],
+    ["edge-light", { imports: [`${one}?module`], files: [] }],
+    ["inline", { imports: [], files: [] }],
+    ["predict-browser", { imports: ["./predict-browser-shared.js", "./predict-browser-gzip.js"], files: [one] }],
+    ["predict-workerd", { imports: [one], files: [] }],
+    ["predict-edge-light", { imports: [`${one}?module`], files: [] }],
+    ["predict-inline", { imports: [], files: [] }],
+  ])("%s needs its kernels and nothing else", (entry, expected) => {
+    expect(needs(entry)).toEqual(expected);
+  });
+
+  it("make no code of text, which a Content-Security-Policy forbids", () => {
+    for (const entry of WEB) {
+      expect(read(`dist/${entry}.js`).toString(), entry).not.toMatch(/\beval\(|\bFunction\(|createObjectURL/);
+    }
+  });
+
+  it("ifm-wasm/predict has no trainer in it", () => {
+    const TRAINER = "training diverged";
+    for (const entry of ["predict", ...WEB.filter((name) => name.startsWith("predict-"))]) {
+      expect(read(`dist/${entry}.js`).toString(), entry).not.toContain(TRAINER);
+    }
+    expect(read("dist/browser.js").toString()).toContain(TRAINER);
   });
 });
 
@@ -161,12 +215,18 @@ describe("package.json", () => {
 
   it("exports files that are there, types first", () => {
     for (const [name, target] of Object.entries<string | Record<string, string>>(manifest.exports)) {
+      if (name.endsWith("*")) continue;
       const conditions = typeof target === "string" ? { default: target } : target;
       const keys = Object.keys(conditions);
       if (keys.length > 1) expect(keys[0], name).toBe("types");
       expect(keys.at(-1), name).toBe("default");
       for (const file of Object.values(conditions)) expect(paths, name).toContain(file.replace("./", ""));
     }
+  });
+
+  it("exports an entry for every runtime", () => {
+    expect(Object.keys(manifest.exports["."])).toEqual(CONDITIONS);
+    expect(Object.keys(manifest.exports["./predict"])).toEqual(CONDITIONS);
   });
 
   it("names a program that can be run", () => {
@@ -181,8 +241,26 @@ describe("package.json", () => {
     const resolve = (name: string) => fileURLToPath(import.meta.resolve(name));
     expect(resolve("ifm-wasm")).toBe(join(ROOT, "dist/node.js"));
     expect(resolve("ifm-wasm/metrics")).toBe(join(ROOT, "dist/metrics.js"));
+    expect(resolve("ifm-wasm/predict")).toBe(join(ROOT, "dist/predict.js"));
+    expect(resolve("ifm-wasm/inline")).toBe(join(ROOT, "dist/inline.js"));
+    expect(resolve("ifm-wasm/wasm/ifm-threads.wasm")).toBe(join(ROOT, "wasm/ifm-threads.wasm"));
     expect(resolve("ifm-wasm/wasm")).toBe(join(ROOT, "wasm/ifm.wasm"));
     expect(resolve("ifm-wasm/package.json")).toBe(join(ROOT, "package.json"));
+  });
+
+  it("has types that are right for everybody who can import them", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "ifm-wasm-types-"));
+    try {
+      execFileSync("npm", ["pack", "--ignore-scripts", "--pack-destination", folder], { cwd: ROOT, stdio: "ignore" });
+      const attw = join(ROOT, "node_modules", "@arethetypeswrong", "cli", "dist", "index.js");
+      // The package is ESM only, and a .wasm file has no types.
+      const args = [join(folder, `ifm-wasm-${VERSION}.tgz`), "--profile", "esm-only", "--exclude-entrypoints", "wasm"];
+      const { status, stdout } = spawnSync(process.execPath, [attw, ...args], { encoding: "utf8" });
+      expect(stdout).toContain('"ifm-wasm/predict"');
+      expect(status, stdout).toBe(0);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("has nothing that publint would say", async () => {

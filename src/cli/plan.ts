@@ -1,6 +1,7 @@
 import { totalmem } from "node:os";
 import type { ModelConfig, TrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
+import { IdSet } from "../data/id-set.js";
 import { IfmError } from "../errors.js";
 import { layoutOf } from "../model/layout.js";
 import { createTrainer, type TrainerOptions } from "../train/trainer.js";
@@ -129,15 +130,9 @@ function whatToChange(need: Need, features: number, { train }: FitData): string 
 }
 
 function differentIds({ features, featureCount }: Dataset): number {
-  const seen = new Uint8Array(Math.ceil(featureCount / 8));
-  let different = 0;
-  for (const id of features) {
-    const bit = 1 << (id & 7);
-    if ((seen[id >>> 3] & bit) !== 0) continue;
-    seen[id >>> 3] |= bit;
-    different++;
-  }
-  return different;
+  const seen = new IdSet(featureCount);
+  for (const id of features) seen.add(id);
+  return seen.size;
 }
 
 /** Makes everything ready, trains for a moment, and says what training would take. Nothing is kept. */

@@ -1,6 +1,7 @@
-import { IfmError } from "../errors.js";
+import type { IfmError } from "../errors.js";
 import type { Dataset } from "./dataset.js";
-import { type LibfmOptions, LibfmParser, type LibfmSource, pushAll } from "./libfm.js";
+import { IdSet } from "./id-set.js";
+import { type LibfmOptions, LibfmParser, type LibfmText, pushAll } from "./libfm.js";
 
 /** How often something occurs, and the lines of the file where it occurs first (at most 5). */
 export interface Found {
@@ -104,13 +105,13 @@ const MANY_HOLES = 1000;
 /**
  * Reads a libFM text to the end, whatever is in it, and reports what it holds and what looks wrong.
  *
- * @param source as for `readLibfm`
+ * @param source bytes of the text, not compressed
  * @param options as for `readLibfm`; `maxErrors` (default 20) is how many broken lines are reported in full
  * @throws {IfmError} IFM_DATA only when there is nothing to report on: no line with a row, or a file of another kind;
  *   IFM_MEMORY when the rows do not fit; what the source throws
  */
 export async function checkDataset(
-  source: LibfmSource,
+  source: LibfmText,
   options: Omit<LibfmOptions, "onError"> = {},
 ): Promise<CheckReport> {
   const errors: IfmError[] = [];
@@ -207,7 +208,7 @@ type FeatureFacts = Pick<CheckReport, "features" | "positions" | "overlaps" | "s
 
 function describeFeatures(dataset: Dataset): FeatureFacts {
   const { features, featureCount, rows, minSlots, maxSlots } = dataset;
-  const seen = new IdSet(featureCount, dataset.name);
+  const seen = new IdSet(featureCount);
   let minId = featureCount - 1;
   for (const id of features) {
     seen.add(id);
@@ -236,47 +237,6 @@ function describeFeatures(dataset: Dataset): FeatureFacts {
     positions.push({ position: field + 1, features: seen.size, minId: smallest, maxId: largest });
   }
   return { features: facts, positions, overlaps: findOverlaps(positions), shared: sum - facts.count };
-}
-
-/** A set of ids below `count`, one bit each. */
-class IdSet {
-  size = 0;
-  readonly #bits: Uint32Array;
-  readonly #count: number;
-
-  constructor(count: number, name: string) {
-    this.#count = count;
-    const words = Math.ceil(count / 32);
-    try {
-      this.#bits = new Uint32Array(words);
-    } catch (cause) {
-      const hint = "use a machine with more memory, or number the features without gaps";
-      throw new IfmError("IFM_MEMORY", `no memory for ${4 * words} bytes`, { file: name, hint, cause });
-    }
-  }
-
-  add(id: number): void {
-    const bit = 1 << (id & 31);
-    if ((this.#bits[id >>> 5] & bit) !== 0) return;
-    this.#bits[id >>> 5] |= bit;
-    this.size++;
-  }
-
-  delete(id: number): void {
-    const bit = 1 << (id & 31);
-    if ((this.#bits[id >>> 5] & bit) === 0) return;
-    this.#bits[id >>> 5] &= ~bit;
-    this.size--;
-  }
-
-  /** The smallest ids that are not in the set. */
-  firstMissing(limit: number): number[] {
-    const missing: number[] = [];
-    for (let id = 0; id < this.#count && missing.length < limit; id++) {
-      if ((this.#bits[id >>> 5] & (1 << (id & 31))) === 0) missing.push(id);
-    }
-    return missing;
-  }
 }
 
 function findOverlaps(positions: PositionReport[]): { first: number; second: number }[] {

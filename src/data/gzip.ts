@@ -12,6 +12,10 @@ const MAX_FLAGS = 0x1f;
 const HEADER_BYTES = 9;
 /** Header, an empty deflate block, checksum and length. */
 const MIN_MEMBER_BYTES = 20;
+/** Text of numbers comes to 5 to 20 times its gzip file; what is beyond this is made to fill the memory. */
+const MAX_RATIO = 200;
+/** Bytes that are given out whatever the ratio: small files may well be one line again and again. */
+const FREE_BYTES = 2 ** 26;
 /** How many places may look like a header without being one. By chance that happens once in 10^10 bytes. */
 const MAX_FALSE_HEADERS = 64;
 
@@ -78,7 +82,31 @@ export async function* maybeGunzip(
     magic.push(...value.subarray(0, 2 - magic.length));
   }
   const bytes = resume(first, iterator);
-  yield* magic[0] === MAGIC_1 && magic[1] === MAGIC_2 ? decompress(bytes, name) : bytes;
+  yield* magic[0] === MAGIC_1 && magic[1] === MAGIC_2 ? limited(bytes, name, decompress) : bytes;
+}
+
+/** What `decompress` gives, as long as it is no decompression bomb. */
+async function* limited(
+  source: AsyncIterable<Uint8Array>,
+  name: string,
+  decompress: Gunzip,
+): AsyncGenerator<Uint8Array> {
+  let compressed = 0;
+  let given = 0;
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      compressed += chunk.length;
+      yield chunk;
+    }
+  }
+  for await (const chunk of decompress(counted(), name)) {
+    given += chunk.length;
+    if (given > FREE_BYTES && given > MAX_RATIO * compressed) {
+      const message = `gzip data: expected at most ${MAX_RATIO} bytes from each byte, found ${given} from ${compressed}`;
+      throw new IfmError("IFM_DATA", message, { file: name, hint: "decompress it first if this is meant to be" });
+    }
+    yield chunk;
+  }
 }
 
 /** The error for gzip data that cannot be decompressed. */

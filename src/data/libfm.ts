@@ -5,7 +5,7 @@ import { movableBuffer, moveInto } from "./movable.js";
 import { iterate } from "./streams.js";
 
 /** Where libFM text can come from: bytes in chunks of any size, all bytes at once, or a string. */
-export type LibfmSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | Uint8Array | string;
+export type LibfmText = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | Uint8Array | string;
 
 export interface LibfmOptions {
   /** Name of the file, for messages and for `Dataset.name`. Default `data`. */
@@ -647,21 +647,8 @@ function readFloat(bytes: Uint8Array, from: number): number {
   return Math.fround(Number(decoder.decode(bytes.subarray(from, floatEnd))));
 }
 
-/**
- * Reads all rows of a libFM text.
- *
- * @param source bytes in chunks of any size, all bytes, or the text itself; it is not decompressed
- * @throws {IfmError} IFM_DATA with line and column of what cannot be read; IFM_MEMORY when the rows do not fit; what
- *   the source throws
- */
-export async function readLibfm(source: LibfmSource, options: LibfmOptions = {}): Promise<Dataset> {
-  const parser = new LibfmParser(options);
-  await pushAll(source, parser);
-  return parser.end();
-}
-
 /** Feeds `parser` with all of `source`; leaves `end` to the caller. A stream is cancelled when the parser throws. */
-export async function pushAll(source: LibfmSource, parser: LibfmParser): Promise<void> {
+export async function pushAll(source: LibfmText, parser: LibfmParser): Promise<void> {
   if (typeof source === "string") parser.push(new TextEncoder().encode(source));
   else if (source instanceof Uint8Array) parser.push(source);
   else for await (const chunk of "getReader" in source ? iterate(source) : source) parser.push(chunk);

@@ -1,11 +1,13 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { pipeline } from "node:stream";
+import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 import { IfmError } from "../errors.js";
+import { isRemote } from "../fetch.js";
 import type { Dataset } from "./dataset.js";
-import { gzipError, maybeGunzip } from "./gzip.js";
-import { type LibfmOptions, readLibfm } from "./libfm.js";
+import { type LibfmOptions, LibfmParser, pushAll } from "./libfm.js";
+import { loadDataset as fetchDataset } from "./load.js";
 
 /** Bytes read from a file at once. */
 const READ_BYTES = 2 ** 16;
@@ -21,6 +23,8 @@ const GUNZIP_BYTES = 2 ** 18;
  * @throws {IfmError} IFM_DATA, from the iteration: no such file, a directory, no permission, damaged gzip data
  */
 export async function* openData(path: string): AsyncGenerator<Uint8Array> {
+  // First: a file that cannot be opened says so at once, and nobody would listen yet.
+  const { maybeGunzip } = await import("./gzip.js");
   const input = path === "-" ? process.stdin : createReadStream(path, { highWaterMark: READ_BYTES });
   try {
     yield* maybeGunzip(explainErrors(input, path), path, gunzipByZlib);
@@ -31,13 +35,18 @@ export async function* openData(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Reads a libFM file, plain or gzipped; Node only.
+ * Reads a libFM file, plain or gzipped.
  *
- * @param path a file, or `-` for standard input; it is the name of the data set unless `options.name` says otherwise
+ * @param source a path, a URL, or `-` for standard input; it is the name of the data set unless `options.name` says
+ *   otherwise
  * @throws {IfmError} as `openData` and `readLibfm`
  */
-export async function loadDataset(path: string, options: LibfmOptions = {}): Promise<Dataset> {
-  return readLibfm(openData(path), { name: path, ...options });
+export async function loadDataset(source: string | URL, options: LibfmOptions = {}): Promise<Dataset> {
+  if (isRemote(source)) return fetchDataset(source, options);
+  const path = typeof source === "string" ? source : fileURLToPath(source);
+  const parser = new LibfmParser({ name: path, ...options });
+  await pushAll(openData(path), parser);
+  return parser.end();
 }
 
 async function* explainErrors(input: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
@@ -50,6 +59,7 @@ async function* explainErrors(input: AsyncIterable<Uint8Array>, path: string): A
 
 /** What `gunzip` does, by node:zlib, which knows where members end and works in a thread of its own. */
 async function* gunzipByZlib(source: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+  const { gzipError } = await import("./gzip.js");
   let compressedBytes = 0;
   async function* counted(): AsyncGenerator<Uint8Array> {
     for await (const chunk of source) {

@@ -3,9 +3,12 @@ import { mostThreads, readModelFile, writeModelFile } from "#runtime";
 import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
+import { bytesOf, isResponse } from "../fetch.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
+import { formatBytes } from "../wasm/arena.js";
 import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
+import { planMemory } from "../wasm/plan.js";
 import { Session } from "../wasm/session.js";
 import { decodeModel, encodeModel, modelParts } from "./format.js";
 import { layoutOf, type TensorSpec } from "./layout.js";
@@ -16,6 +19,19 @@ const FM_SLOTS = 4096;
 
 /** Rows of a tensor that are written at once. */
 const ROWS_AT_ONCE = 4096;
+
+/**
+ * Memory that any model may take beside what its file accounts for: 1,024 slots have half a million pairs, each with a
+ * vector that is made of a few numbers of the file.
+ */
+const FREE_BYTES = 2 ** 28;
+const BYTES_PER_FILE_BYTE = 16;
+
+/** How `Model.load` makes a model of a file. */
+export interface LoadOptions extends ComputeOptions {
+  /** Most bytes of memory that the model may take. By default 256 MiB and 16 times the bytes of its file. */
+  maxMemory?: number;
+}
 
 /** What `Model.predict` returns for a row. */
 export interface PredictOptions {
@@ -28,6 +44,17 @@ export interface PredictOptions {
    * 1 = all (default).
    */
   samplePairs?: number;
+}
+
+/** Where a model file can come from. A `File` is a `Blob`. */
+export type ModelSource = string | URL | Uint8Array | ArrayBuffer | Response | Blob | ReadableStream<Uint8Array>;
+
+/** The bytes of a model file, and its name as far as it has one. */
+async function readModel(source: ModelSource): Promise<[Uint8Array, string | undefined]> {
+  if (typeof source === "string" || "href" in source) return [await readModelFile(source), String(source)];
+  if (ArrayBuffer.isView(source)) return [source, undefined];
+  const name = isResponse(source) ? source.url : "name" in source ? String(source.name) : "";
+  return [await bytesOf(source, "IFM_MODEL"), name || undefined];
 }
 
 /**
@@ -69,14 +96,23 @@ export class Model {
   /**
    * Loads a model file.
    *
-   * @param source its path or URL, or its bytes
-   * @throws IfmError IFM_MODEL when it cannot be read, is damaged or is not a model of this package
+   * @param source where it is (a URL or, in runtimes that have files, a path), its bytes, or what has them
+   * @throws IfmError IFM_MODEL when it cannot be read, is damaged or is not a model of this package; IFM_MEMORY when it
+   * would take more than `maxMemory`
    */
-  static async load(source: string | URL | Uint8Array, options: ComputeOptions = {}): Promise<Model> {
-    const isBytes = source instanceof Uint8Array;
-    const bytes = isBytes ? source : await readModelFile(source);
-    const { config, record, tensors } = decodeModel(bytes, isBytes ? undefined : String(source));
+  static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
+    const [bytes, file] = await readModel(source);
+    const { config, record, tensors } = decodeModel(bytes, file);
     const threads = validateThreads(options.threads ?? 1, mostThreads());
+    const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
+    const need = planMemory(config, FM_SLOTS, undefined, threads).arena.bytes;
+    if (need > most) {
+      const message = `expected a model of at most ${formatBytes(most)} of memory, found one of ${formatBytes(need)}`;
+      throw new IfmError("IFM_MEMORY", `${message} in a file of ${formatBytes(bytes.length)}`, {
+        ...(file === undefined ? {} : { file }),
+        hint: "if it is meant to be so large, load it with a larger maxMemory",
+      });
+    }
     const kernels = await kernelsFor(threads, options);
     const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);

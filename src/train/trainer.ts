@@ -59,7 +59,9 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const threads = validateThreads(options.threads ?? 1, mostThreads());
-  const trainer = new Trainer(await kernelBuild("one"), await kernelsFor(threads, options), options, threads);
+  const kernels = await kernelsFor(threads, options);
+  const one = options.wasm === undefined ? await kernelBuild("one") : kernels;
+  const trainer = new Trainer(one, kernels, options, threads);
   await trainer.startThreads();
   return trainer;
 }

@@ -1,6 +1,7 @@
-import { kernelBuild } from "#runtime";
+import { compileKernels, kernelBuild } from "#runtime";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
+import type { KernelSource } from "./compile.js";
 
 /** Exports of assembly/index.ts. Addresses and sizes are u32; negative numbers never come back. */
 export interface Kernels {
@@ -29,6 +30,9 @@ export interface Kernels {
 /** First address that is handed out; the module's own constants lie below. */
 export const HEAP_BASE = 16384;
 
+/** Kernels that a runtime has: for one thread, for several, with relaxed SIMD. */
+export type BuildName = "one" | "threads" | "fast";
+
 /** Compiled kernels. */
 export interface KernelBuild {
   module: WebAssembly.Module;
@@ -45,18 +49,25 @@ export interface ComputeOptions {
    * last bits from machine to machine. Off by default.
    */
   fast?: boolean;
+  /**
+   * The kernels, for whoever does not want what the package finds by itself: `ifm-wasm/wasm/ifm.wasm` or, with several
+   * threads, `ifm-threads.wasm`, with `fast` `ifm-fast.wasm`; compiled, its bytes, a response or a URL.
+   */
+  wasm?: KernelSource;
   /** Told what does not stop the work, such as a thread that could not be started. */
   onWarning?: (text: string) => void;
 }
 
 /** The kernels that suit the options and the runtime. */
-export async function kernelsFor(threads: number, { fast, onWarning }: ComputeOptions): Promise<KernelBuild> {
+export async function kernelsFor(threads: number, { fast, wasm, onWarning }: ComputeOptions): Promise<KernelBuild> {
+  if (wasm !== undefined) return { module: await compileKernels(wasm), shared: threads > 1 || fast === true };
   if (fast) {
     try {
       return await kernelBuild("fast");
     } catch (error) {
-      if (!(error instanceof WebAssembly.CompileError)) throw error;
-      onWarning?.("fast changes nothing: this runtime has no relaxed SIMD");
+      const { cause = error } = error as IfmError;
+      if (!(cause instanceof WebAssembly.CompileError)) throw error;
+      onWarning?.("fast changes nothing: there is no relaxed SIMD here");
     }
   }
   return kernelBuild(threads > 1 ? "threads" : "one");
@@ -67,14 +78,24 @@ function abort(_message: number, _file: number, line: number, column: number): n
   throw new IfmError("IFM_WASM", `kernels: an assertion failed at line ${line}, column ${column}`);
 }
 
+function instantiate(module: WebAssembly.Module, imports: WebAssembly.Imports): Kernels {
+  try {
+    return new WebAssembly.Instance(module, imports).exports as unknown as Kernels;
+  } catch (cause) {
+    throw new IfmError("IFM_WASM", `kernels: cannot be used here (${(cause as Error).message})`, {
+      hint: "one thread takes ifm.wasm, several take ifm-threads.wasm",
+      cause,
+    });
+  }
+}
+
 /**
  * Instantiates the kernels over a memory of our own.
  *
  * @throws IfmError IFM_WASM when the module is of another version than this code
  */
 export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory, abort } });
-  const kernels = exports as unknown as Kernels;
+  const kernels = instantiate(module, { env: { memory, abort } });
   const found = typeof kernels.abiVersion === "function" ? kernels.abiVersion() : "none";
   if (found !== ABI_VERSION || kernels.descBytes() !== DESC_BYTES || kernels.heapBase() > HEAP_BASE) {
     throw new IfmError("IFM_WASM", `kernels: expected ABI version ${ABI_VERSION}, found ${found}`, {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { equalFields, FIELDS, libfmText, madeRows, slice } from "../../bench/data.js";
-import { readLibfm } from "../../src/data/libfm.js";
+import { readLibfm } from "../../src/data/read.js";
 
 describe("made rows", () => {
   it("have the sizes of the data sets whose shape they have", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { constantMetrics } from "../../src/cli/baseline.js";
-import { readLibfm } from "../../src/data/libfm.js";
+import { readLibfm } from "../../src/data/read.js";
 
 const rows = (labels: number[]) => readLibfm(labels.map((label) => `${label} 0:1\n`).join(""));
 

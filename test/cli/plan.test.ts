@@ -5,7 +5,7 @@ import { main } from "../../src/cli/main.js";
 import { machineMemory, needOf, refuseTooLarge } from "../../src/cli/plan.js";
 import { MODELS, type ModelKind } from "../../src/config.js";
 import type { Dataset } from "../../src/data/dataset.js";
-import { readLibfm } from "../../src/data/libfm.js";
+import { readLibfm } from "../../src/data/read.js";
 import { IfmError } from "../../src/errors.js";
 import { createTrainer, type TrainOptions } from "../../src/train/trainer.js";
 import { jsonLines, rowsText, temporaryFolder, testIo } from "./support.js";

@@ -32,8 +32,8 @@ import {
   readCache,
 } from "../../src/data/cache.js";
 import type { Dataset } from "../../src/data/dataset.js";
-import { readLibfm } from "../../src/data/libfm.js";
 import { loadDataset } from "../../src/data/open.js";
+import { readLibfm } from "../../src/data/read.js";
 
 const SOURCE: Fingerprint = { bytes: 12345n, mtimeNs: 1n, ctimeNs: 2n, digest: Buffer.alloc(32, 7) };
 /** Until the times of a file that was written now are sure to tell of the next change. */

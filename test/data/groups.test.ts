@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Grouping, groupRows, slotsOfFields } from "../../src/data/groups.js";
-import { readLibfm } from "../../src/data/libfm.js";
+import { readLibfm } from "../../src/data/read.js";
 import { Random } from "../support/random.js";
 import { configOf, datasetOf, rowsOf } from "../support/session.js";
 

@@ -233,6 +233,22 @@ describe("maybeGunzip", () => {
     expect(await collect(maybeGunzip(chunksOf(text), "t.gz", decompress))).toEqual(text);
   });
 
+  it("stops at a decompression bomb, and gives what comes before", async () => {
+    const bomb = gzipSync(new Uint8Array(2 ** 27), { level: 9 });
+    let given = 0;
+    const reading = (async () => {
+      for await (const chunk of maybeGunzip(chunksOf(bomb, 512), "t.gz")) given += chunk.length;
+    })();
+    await expect(reading).rejects.toMatchObject({ code: "IFM_DATA", file: "t.gz", message: /at most 200 bytes/ });
+    expect(given).toBeGreaterThan(2 ** 26 - 2 ** 20);
+    expect(given).toBeLessThanOrEqual(2 ** 26);
+  });
+
+  it("gives small files whatever their ratio", async () => {
+    const line = Buffer.alloc(2 ** 20, "1 0:1\n");
+    expect(await collect(maybeGunzip(chunksOf(gzipSync(line, { level: 9 }))))).toEqual(line);
+  });
+
   it("ends its source when it is left", async () => {
     const ended = vi.fn();
     async function* source() {

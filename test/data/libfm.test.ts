@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Dataset } from "../../src/data/dataset.js";
-import { type LibfmOptions, LibfmParser, readLibfm } from "../../src/data/libfm.js";
+import { type LibfmOptions, LibfmParser } from "../../src/data/libfm.js";
+import { readLibfm } from "../../src/data/read.js";
 import { IfmError } from "../../src/errors.js";
 
 const encoder = new TextEncoder();

@@ -65,7 +65,7 @@ describe("the installed package", () => {
       for (const name of ["compile", "instantiate", "Module", "Instance"]) {
         WebAssembly[name] = () => { throw new Error(name); };
       }
-      await import("ifm-wasm");`;
+      for (const entry of ["", "/predict", "/inline", "/predict/inline", "/metrics"]) await import("ifm-wasm" + entry);`;
     await run(process.execPath, ["--input-type=module", "--eval", program]);
   });
 
@@ -104,6 +104,9 @@ import {
   readLibfm,
   type TrainOptions,
 } from "ifm-wasm";
+import { createTrainer as createInlineTrainer } from "ifm-wasm/inline";
+import { type KernelSource, Model as Predictor, type ModelSource } from "ifm-wasm/predict";
+import { Model as InlinePredictor } from "ifm-wasm/predict/inline";
 import { calibration, groupRows, type RankingMetrics, rankingMetrics } from "ifm-wasm/metrics";
 
 const train: Dataset = await readLibfm("1 0:1 1:0.5\\n-1 0:1\\n");
@@ -123,6 +126,15 @@ const metrics: Metrics = model.evaluate(train);
 console.log(scores, metrics.rows, new IfmError("IFM_USAGE", "no").code);
 const ranking: RankingMetrics = rankingMetrics(scores, train.labels, groupRows(train, [0]), { k: 5, ...model.record });
 console.log(ranking.gauc, calibration(scores, train.labels, { bins: 5 }).ece);
+const wasm: KernelSource = new URL("https://example.org/ifm.wasm");
+const sources: ModelSource[] = [model.toBytes(), new Response(), new Blob(), new Blob().stream(), "model.safetensors"];
+for (const source of sources) (await Predictor.load(source, { wasm })).predict(await readLibfm(new Response()));
+(await createInlineTrainer({ data: { train }, wasm })).dispose();
+(await InlinePredictor.load(model.toBytes())).dispose();
+// @ts-expect-error no such source
+await Predictor.load(17);
+// @ts-expect-error ifm-wasm/predict trains nothing
+import("ifm-wasm/predict").then(({ createTrainer }) => createTrainer);
 // @ts-expect-error no such model
 await createTrainer({ model: { model: "ffm" }, data: { train } });
 `;
@@ -133,6 +145,7 @@ describe("the types of the installed package", () => {
   const lib = ["es2022", "dom", "dom.asynciterable"];
   it.each([
     ["bundler", { ...common, module: "esnext", moduleResolution: "bundler", lib }],
+    ["node16", { ...common, module: "node16", moduleResolution: "node16", lib }],
     ["nodenext", { ...common, module: "nodenext", moduleResolution: "nodenext", lib }],
   ])("satisfy TypeScript with moduleResolution %s", async (name, compilerOptions) => {
     const source = join(project, name);

@@ -72,9 +72,9 @@ export function assertSameBits(what: string, actual: ArrayBufferView, expected: 
   const a = new Uint8Array(actual.buffer, actual.byteOffset, actual.byteLength);
   const b = new Uint8Array(expected.buffer, expected.byteOffset, expected.byteLength);
   if (a.length !== b.length) throw new Error(`${what}: expected ${b.length} bytes, got ${a.length}`);
-  if (Buffer.compare(a, b) === 0) return;
   const differing = new Set<number>();
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) differing.add(i >> 2);
+  if (differing.size === 0) return;
   const lines = [...differing]
     .slice(0, SHOWN)
     .map((word) => `  [${word}] got ${hexFloat(a, word)}, expected ${hexFloat(b, word)}`);

@@ -1,5 +1,5 @@
 import type { Dataset } from "../../src/data/dataset.js";
-import { readLibfm } from "../../src/data/libfm.js";
+import { readLibfm } from "../../src/data/read.js";
 import type { RefRow } from "../reference/index.js";
 import { Random } from "./random.js";
 

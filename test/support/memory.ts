@@ -1,13 +1,12 @@
-import { readFileSync } from "node:fs";
-import { setFlagsFromString } from "node:v8";
 import type { KernelBuild } from "../../src/wasm/load.js";
+import { readFile } from "./host.js";
 
 /** A quiet NaN that no computation makes: memory that nobody may read or write. As an address it lies beyond any memory. */
 export const NAN_WORD = 0x7fc0dead;
 
 /** A compiled module of this checkout; global-setup.ts has seen to it that it is fresh. */
 export function readModule(path: string): WebAssembly.Module {
-  return new WebAssembly.Module(readFileSync(new URL(`../../${path}`, import.meta.url)));
+  return new WebAssembly.Module(readFile(path));
 }
 
 function readBuild(path: string, shared = false): KernelBuild {
@@ -19,9 +18,6 @@ export const BUILDS = [
   { build: "release", module: readBuild("wasm/ifm.wasm") },
   { build: "debug", module: readBuild("build/debug.wasm") },
 ] as const;
-
-// Node 20 has relaxed SIMD behind a flag, later ones without.
-setFlagsFromString("--experimental-wasm-relaxed-simd");
 
 /** All modules that are shipped, and the debug build. */
 export const ALL_BUILDS = [

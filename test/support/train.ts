@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { expect } from "vitest";
 import {
   createTrainer,
@@ -13,6 +12,7 @@ import { validateModelConfig } from "../../src/config.js";
 import { encodeModel } from "../../src/model/format.js";
 import { layoutOf } from "../../src/model/layout.js";
 import type { RefModel } from "../reference/index.js";
+import { fingerprint } from "./host.js";
 
 /** Everything that a run said, and its model. */
 export interface Run {
@@ -43,9 +43,7 @@ export function weights(model: Model): Record<string, Float32Array> {
 
 /** SHA-256 of all weights. */
 export function digest(model: Model): string {
-  const hash = createHash("sha256");
-  for (const data of Object.values(weights(model))) hash.update(new Uint8Array(data.buffer));
-  return hash.digest("hex");
+  return fingerprint(Object.values(weights(model)).map(({ buffer }) => new Uint8Array(buffer)));
 }
 
 /** A model of the twins as one of the program. */

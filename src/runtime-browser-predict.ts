@@ -1,0 +1,8 @@
+import { kernelBuilds } from "./runtime-web.js";
+
+/* `#runtime` of `ifm-wasm/predict` in browsers. */
+
+export * from "./runtime-web.js";
+
+/** The kernels, fetched and compiled once. */
+export const kernelBuild = kernelBuilds({ one: () => new URL("../wasm/ifm.wasm", import.meta.url) });

@@ -1,0 +1,10 @@
+import predict from "../wasm/ifm.wasm?inline";
+import { unpack } from "./inline.js";
+import { kernelBuilds } from "./runtime-web.js";
+
+/* `#runtime` of `ifm-wasm/predict/inline`. */
+
+export * from "./runtime-web.js";
+
+/** The kernels, unpacked and compiled once. */
+export const kernelBuild = kernelBuilds({ one: () => unpack(predict) });

@@ -1,0 +1,3 @@
+import handler from "./handler.js";
+
+addEventListener("fetch", (event) => event.respondWith(handler.fetch(event.request)));

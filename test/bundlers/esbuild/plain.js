@@ -1,0 +1,3 @@
+import { outcome } from "../app.js";
+
+globalThis.outcome = outcome();

@@ -1,0 +1,3 @@
+import { outcome } from "../app.js";
+
+console.log(JSON.stringify(await outcome()));

@@ -1,0 +1,1 @@
+export default { cacheDir: process.env.IFM_VITE_CACHE, optimizeDeps: { exclude: ["ifm-wasm"] } };

@@ -1,0 +1,4 @@
+import { Model } from "ifm-wasm/predict";
+import { outcome } from "../app.js";
+
+globalThis.outcome = outcome({}, Model);
