@@ -115,6 +115,7 @@ export class Desc {
   occIndex: usize; //      u32[occurrences] row of rowSum (FM) or of slotGrad (IFM)
   occValue: usize; //      f32[occurrences] value x (FM, unless every value is 1)
   touchedCount: u32; //    written by sortOccurrences
+  featureGrad: usize; //   f32[most + 1, rowFloats] sums by feature, see scatter.ts; 0: occurrences are sorted
   squares: usize; //       f64[most] squared gradient norm of each touched feature (clipping)
 
   // Optimizer
@@ -168,20 +169,22 @@ export class Desc {
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
   sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
 
-  // Rows of a block that share what is equal of them (kernels/distinct.ts). sSlots, sSlotGrad, sProducts, sHiddenT and sPairs
-  // are then the block's: f32[1 + blockRows · M, Kp] twice, and {s, t, p}[pairs], pairs = 1 + blockRows · P, padded to 4
-  shared: u32; //          1: they do
-  activeSlots: usize; //   {4 s, 4 t}[Pp] slots of the pairs of this batch
-  slotOwner: usize; //     u32[batch rows · M] 1 where slotGrad has the gradient of all equal slots of the block; or 0: of each
-  sCounts: u32; //         {distinct slots, distinct pairs} of the block
-  sSlotTable: u32; //      u32[] hash table of slots
-  sPairTable: u32; //      u32[] hash table of pairs
-  sDistinct: u32; //       {feature, value, slot of the batch, dw}[1 + blockRows · M]
+  // Rows of a block that share their slots and pairs (kernels/distinct.ts); pairs = 1 + sharedRows · P, padded to 4
+  sharedRows: u32; //      of a block, or 0: they never do
+  sharedRow: u32; //       distance of their scratch: sState, sHidden, sWeights, sDropped, sScores, sRowSlots, sRowPairs
+  sShared: u32; //         the first row's
+  sRowSlots: u32; //       u32[M] offset in sBlockSlots of each slot, + 1 where it is new; 0: unknown
+  sRowPairs: u32; //       u32[Pp] number of each pair
+  sPlaces: u32; //         {4 s, 4 t}[Pp] slots of the pairs of this batch
+  sCounts: u32; //         {slots, pairs} of the block
+  tableShift: u32; //      32 - log2 of the places of a hash table
+  sTables: u32; //         u32[2, places] of slots and of pairs
+  sDistinct: u32; //       {feature, value, place}[1 + sharedRows · M] slots
+  sBlockSlots: u32; //     f32[1 + sharedRows · M, Kp] x_s v[j_s]
+  sBlockGrad: u32; //      f32[1 + sharedRows · M, Kp] its gradient
+  sBlockPairs: u32; //     {s, t, p}[pairs] as in sPairs
   sPairHidden: u32; //     f32[pairs, Ap] e_p W, then its gradient
   sPairScores: u32; //     f32[pairs] <e_p, F_p>, then its gradient
-  sPiece: u32; //          f32[Ap, …] of some of the pairs
-  sRowSlots: u32; //       u32[blockRows, M] offset in sSlots of each row's slots
-  sRowPairs: u32; //       u32[blockRows, Pp] number of each row's pairs
 }
 
 /** Bytes of the dropout mask of one pair. */

@@ -153,53 +153,80 @@ const LN2_HI64: f64 = 0.6931471803691238; // 0x1.62e42feep-1: 20 trailing zero b
 @inline
 const LN2_LO64: f64 = 1.9082149292705877e-10;
 
+/** c + x q, a step of Horner's rule. */
+@inline
+function horner2(c: f64, x: v128, q: v128): v128 {
+  return f64x2.add(f64x2.splat(c), f64x2.mul(x, q));
+}
+
+/** 2^k of the two f64 lanes, k in the low two lanes of i32, -1022 <= k <= 1023. */
+@inline
+function power2(k: v128): v128 {
+  return i64x2.shl(i64x2.extend_low_i32x4_s(i32x4.add(k, i32x4.splat(1023))), 52);
+}
+
 /**
- * e^x = 2^n e^r as above. Max ULP 0.85, subnormal results included; +Infinity above 709.78, 0 below -745.13.
+ * e^x = 2^n e^r as above on two f64 lanes, x <= 0. Max ULP 0.85, subnormal results included; 0 below -745.13; NaN stays.
  *
  * r = hi - lo with its rounding error c; e^r = 1 + (r + (c + r^2 (1/2 + r q(r)))), q minimax of degree 9: 2^-60.
  */
 @inline
-export function exp64(x: f64): f64 {
-  if (!(x <= 709.782712893384)) return x * Infinity; // NaN stays
-  if (x < -745.1332191019412) return 0;
-  const n = nearest(x * 1.4426950408889634);
-  const hi = x - n * LN2_HI64;
-  const lo = n * LN2_LO64;
-  const r = hi - lo;
-  const c = hi - r - lo;
-  let q = 2.511126727815847e-8 + r * 2.0838715318385786e-9;
-  q = 2.755752543865128e-7 + r * q;
-  q = 2.7557237390058813e-6 + r * q;
-  q = 2.4801587026446125e-5 + r * q;
-  q = 1.9841269893412845e-4 + r * q;
-  q = 0.0013888888889032746 + r * q;
-  q = 0.008333333333318494 + r * q;
-  q = 0.041666666666666415 + r * q;
-  q = 0.1666666666666668 + r * q;
-  const p = 1 + (r + (c + r * r * (0.5 + r * q)));
-  // 2^n in two factors: n runs from -1075 to 1024.
-  const k = <i64>n;
-  const half = k >> 1;
-  return p * reinterpret<f64>((1023 + half) << 52) * reinterpret<f64>((1023 + k - half) << 52);
+export function expNegative2(x: v128): v128 {
+  const n = f64x2.nearest(f64x2.mul(x, f64x2.splat(1.4426950408889634)));
+  const hi = f64x2.sub(x, f64x2.mul(n, f64x2.splat(LN2_HI64)));
+  const lo = f64x2.mul(n, f64x2.splat(LN2_LO64));
+  const r = f64x2.sub(hi, lo);
+  const c = f64x2.sub(f64x2.sub(hi, r), lo);
+  let q = horner2(2.511126727815847e-8, r, f64x2.splat(2.0838715318385786e-9));
+  q = horner2(2.755752543865128e-7, r, q);
+  q = horner2(2.7557237390058813e-6, r, q);
+  q = horner2(2.4801587026446125e-5, r, q);
+  q = horner2(1.9841269893412845e-4, r, q);
+  q = horner2(0.0013888888889032746, r, q);
+  q = horner2(0.008333333333318494, r, q);
+  q = horner2(0.041666666666666415, r, q);
+  q = horner2(0.1666666666666668, r, q);
+  const tail = f64x2.add(c, f64x2.mul(f64x2.mul(r, r), horner2(0.5, r, q)));
+  const p = f64x2.add(f64x2.splat(1), f64x2.add(r, tail));
+  // 2^n in two factors: n runs from -1075 to 0.
+  const k = i32x4.trunc_sat_f64x2_s_zero(n);
+  const half = i32x4.shr_s(k, 1);
+  const y = f64x2.mul(f64x2.mul(p, power2(half)), power2(i32x4.sub(k, half)));
+  return v128.andnot(y, f64x2.lt(x, f64x2.splat(-745.1332191019412)));
 }
 
-/** k ln2 + log(1 + f) + c, sqrt(1/2) <= 1 + f < sqrt(2), c a small correction; the formula of log1p4, R to 2^-58.9. */
+/**
+ * log(1 + x) on two f64 lanes, 0 <= x <= 1: log1p4's formula with k = 0, or 1 from √2 on, R to 2^-58.9; the
+ * rounding error of f goes into the correction. Max ULP 0.81; NaN stays.
+ */
 @inline
-function logCore(k: f64, f: f64, c: f64): f64 {
-  const s = f / (2 + f);
-  const z = s * s;
-  let R = 0.1531397648566438 + z * 0.14796732371776758;
-  R = 0.18183567051932154 + z * R;
-  R = 0.22222198524138756 + z * R;
-  R = 0.28571428742830746 + z * R;
-  R = 0.3999999999941285 + z * R;
-  R = z * (0.6666666666666735 + z * R);
-  const h = 0.5 * f * f;
-  return k * LN2_HI64 + (f - (h - (s * (h + R) + (k * LN2_LO64 + c))));
+export function log1pUnit2(x: v128): v128 {
+  const one = f64x2.splat(1);
+  const upper = f64x2.ge(f64x2.add(one, x), f64x2.splat(1.4142135623730951));
+  const a = v128.bitselect(f64x2.mul(x, f64x2.splat(0.5)), x, upper);
+  const b = v128.and(upper, f64x2.splat(-0.5));
+  const k = v128.and(upper, one);
+  const f = f64x2.add(a, b);
+  // two-sum: the rounding error of f
+  const bb = f64x2.sub(f, a);
+  const e = f64x2.add(f64x2.sub(a, f64x2.sub(f, bb)), f64x2.sub(b, bb));
+  const c = f64x2.div(e, f64x2.add(one, f));
+  const s = f64x2.div(f, f64x2.add(f64x2.splat(2), f));
+  const z = f64x2.mul(s, s);
+  let R = horner2(0.1531397648566438, z, f64x2.splat(0.14796732371776758));
+  R = horner2(0.18183567051932154, z, R);
+  R = horner2(0.22222198524138756, z, R);
+  R = horner2(0.28571428742830746, z, R);
+  R = horner2(0.3999999999941285, z, R);
+  R = f64x2.mul(z, horner2(0.6666666666666735, z, R));
+  const h = f64x2.mul(f64x2.mul(f64x2.splat(0.5), f), f);
+  const correction = f64x2.add(f64x2.mul(k, f64x2.splat(LN2_LO64)), c);
+  const tail = f64x2.add(f64x2.mul(s, f64x2.add(h, R)), correction);
+  const low = f64x2.sub(f, f64x2.sub(h, tail));
+  return f64x2.add(f64x2.mul(k, f64x2.splat(LN2_HI64)), low);
 }
 
-/** log(x). Max ULP 0.82, subnormal x included; log(0) = -Infinity, NaN for x < 0. */
-@inline
+/** log(x), log1p4's formula. Max ULP 0.82, subnormal x included; log(0) = -Infinity, NaN for x < 0. */
 export function log64(x: f64): f64 {
   if (!(x > 0)) return x == 0 ? -Infinity : NaN;
   if (x == Infinity) return x;
@@ -210,25 +237,15 @@ export function log64(x: f64): f64 {
   }
   const bits = reinterpret<i64>(x) - 0x3fe6a09e667f3bcd;
   k += bits >> 52;
-  return logCore(<f64>k, reinterpret<f64>((bits & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd) - 1, 0);
-}
-
-/**
- * log(1 + x), reduced as in log1p4; the rounding error of f goes into the correction.
- *
- * Max ULP 0.81 for x > -1; log1p(-0) = -0, log1p(-1) = -Infinity, NaN below.
- */
-@inline
-export function log1p64(x: f64): f64 {
-  if (!(x > -1)) return x == -1 ? -Infinity : NaN;
-  if (x >= 9007199254740992) return log64(x); // 2^53
-  const shift = (reinterpret<i64>(1 + x) - 0x3fe6a09e667f3bcd) & 0xfff0000000000000;
-  if (shift == 0) return x == 0 ? x : logCore(0, x, 0);
-  const a = reinterpret<f64>(reinterpret<i64>(x) - shift);
-  const b = reinterpret<f64>(0x3ff0000000000000 - shift) - 1;
-  const f = a + b;
-  // two-sum: the rounding error of f
-  const bb = f - a;
-  const e = a - (f - bb) + (b - bb);
-  return logCore(<f64>(shift >> 52), f, e / (1 + f));
+  const f = reinterpret<f64>((bits & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd) - 1;
+  const s = f / (2 + f);
+  const z = s * s;
+  let R = 0.1531397648566438 + z * 0.14796732371776758;
+  R = 0.18183567051932154 + z * R;
+  R = 0.22222198524138756 + z * R;
+  R = 0.28571428742830746 + z * R;
+  R = 0.3999999999941285 + z * R;
+  R = z * (0.6666666666666735 + z * R);
+  const h = 0.5 * f * f;
+  return <f64>k * LN2_HI64 + (f - (h - (s * (h + R) + <f64>k * LN2_LO64)));
 }

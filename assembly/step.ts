@@ -2,16 +2,17 @@ import { AFM, DEEPIFM, Desc, FM, INN } from "./abi";
 import { batchNormBackward, batchNormEnd, batchNormMoving, batchNormStatistics } from "./kernels/batch-norm";
 import { networkBegin, networkEnd } from "./kernels/dense";
 import { lossOfRows } from "./kernels/loss";
-import { sortOccurrences } from "./kernels/occurrences";
+import { beginScatter, sortOccurrences } from "./kernels/occurrences";
 import { optimizerStep, squaredNorm } from "./kernels/optimizer";
 import { pairwiseRecordGradient } from "./kernels/pairwise";
+import { scatteredGradient } from "./kernels/scatter";
 import { afmBackward, afmBegin, afmEnd, afmForward } from "./models/afm";
 import { attendedRecordGradient } from "./models/attended";
 import { deepifmBackward, deepifmForward } from "./models/deepifm";
 import { fmBackward, fmForward, fmNormBegin, fmNormEnd } from "./models/fm";
 import { ifmBackward, ifmBegin, ifmEnd, ifmForward } from "./models/ifm";
 import { innBackward, innForward } from "./models/inn";
-import { sharedBackward, sharedBackwardBegin, sharedForward } from "./models/shared";
+import { sharedBackward, sharedForward, sharedPairs, sharedRows } from "./models/shared";
 
 /*
  * The way of one batch:
@@ -73,8 +74,8 @@ export function work(d: Desc, scratch: usize): void {
 export function runJob(d: Desc, job: u32, scratch: usize): void {
   if (d.phase == CHUNKS) {
     // First, because it may take as long as some chunks.
-    if (job) trainChunk(d, job - 1, scratch);
-    else if (!d.slotOwner) sortOccurrences(d);
+    if (job == 0) beginFeatures(d);
+    else trainChunk(d, job - 1, scratch);
   } else if (d.phase == SCORES) {
     const from = job * ROWS_PER_JOB;
     scoreRows(d, from, min(d.count, from + ROWS_PER_JOB), scratch);
@@ -87,6 +88,12 @@ export function runJob(d: Desc, job: u32, scratch: usize): void {
     if (d.phase == SQUARES) squareRecords(d, from, to, scratch + d.sRowGrad);
     else updateRecords(d, from, to, scratch + d.sRowGrad);
   }
+}
+
+/** Finds out which features the batch touches, or makes ready to do so row by row. */
+function beginFeatures(d: Desc): void {
+  if (d.featureGrad) beginScatter(d);
+  else sortOccurrences(d);
 }
 
 /** What the rows of a batch share, computed from the parameters. */
@@ -111,7 +118,6 @@ export function trainBegin(d: Desc): void {
 function forward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): void {
   if (d.model == INN) return innForward(d, b, rows, scratch, training);
   if (d.model == DEEPIFM) return deepifmForward(d, b, rows, scratch, training);
-  if (d.shared) return sharedForward(d, b, rows, scratch, training);
   for (let r: u32 = 0; r < rows; r++) {
     const row = scratch + <usize>r * d.scratchRow;
     let yHat: f32;
@@ -126,11 +132,6 @@ function forward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): vo
 function backward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usize, chunk: usize): void {
   if (d.model == INN) return innBackward(d, b, rows, scratch, dy, chunk);
   if (d.model == DEEPIFM) return deepifmBackward(d, b, rows, scratch, dy, chunk);
-  if (d.shared) {
-    sharedBackwardBegin(d, scratch);
-    sharedBackward(d, b, rows, scratch, dy, chunk);
-    return;
-  }
   for (let r: u32 = 0; r < rows; r++) {
     const row = scratch + <usize>r * d.scratchRow;
     const g = load<f32>(dy + (<usize>r << 2));
@@ -147,13 +148,23 @@ function trainChunk(d: Desc, c: u32, scratch: usize): void {
   const dy = scratch + d.sGradients;
   memory.fill(chunk, 0, <usize>d.chunkFloats << 2);
   let loss: f64 = 0;
-  for (let b = from; b < to; b += d.blockRows) {
-    const rows = min(d.blockRows, to - b);
-    forward(d, b, rows, scratch, true);
-    // Behind the rows of a block that is not full; a call for a few bytes is dear where a block is a row.
-    if (rows < d.blockRows) memory.fill(dy, 0, <usize>d.blockRows << 2);
-    loss += lossOfRows(dy, d, b, rows);
-    backward(d, b, rows, scratch, dy, chunk);
+  for (let b = from; b < to; ) {
+    const most = sharedRows(d, to - b), pairs = sharedPairs(d, b, most, scratch, true);
+    if (pairs) {
+      sharedForward(d, b, most, pairs, scratch, true);
+      loss += lossOfRows(dy, d, b, most);
+      sharedBackward(d, b, most, pairs, scratch, dy, chunk);
+      b += most;
+      continue;
+    }
+    for (const end = b + most; b < end; b += d.blockRows) {
+      const rows = min(d.blockRows, end - b);
+      forward(d, b, rows, scratch, true);
+      // Behind the rows of a block that is not full; a call for a few bytes is dear where a block is a row.
+      if (rows < d.blockRows) memory.fill(dy, 0, <usize>d.blockRows << 2);
+      loss += lossOfRows(dy, d, b, rows);
+      backward(d, b, rows, scratch, dy, chunk);
+    }
   }
   store<f64>(d.chunkLoss + (<usize>c << 3), loss);
 }
@@ -166,7 +177,6 @@ function chunkCount(d: Desc): u32 {
 
 /** Sums losses and dense gradients in chunk order. Returns the loss summed over the rows, before regularisation. */
 export function trainReduce(d: Desc): f64 {
-  if (d.slotOwner) sortOccurrences(d);
   const bytes = <usize>d.chunkFloats << 2;
   let loss = load<f64>(d.chunkLoss);
   for (let c: u32 = 1, chunks = chunkCount(d); c < chunks; c++) {
@@ -216,10 +226,13 @@ function openRecords(d: Desc): void {
 const SEGMENT_BYTES: usize = 16;
 
 /** Sums the gradient of touched feature t into f32[rowFloats] at g. Returns the feature's record. */
-@inline
 function recordGradient(g: usize, d: Desc, t: u32): usize {
   const at = <usize>t << 2;
   const record = d.table + <usize>load<u32>(d.touched + at) * (<usize>d.rowFloats << 2);
+  if (d.featureGrad) {
+    scatteredGradient(g, record, d, t);
+    return record;
+  }
   const from = load<u32>(d.occStart + at), to = load<u32>(d.occStart + at, 4);
   if (d.model == FM) pairwiseRecordGradient(g, record, d, from, to);
   else attendedRecordGradient(g, d, from, to);
@@ -315,7 +328,15 @@ export function predictBegin(d: Desc): void {
 }
 
 function scoreRows(d: Desc, from: u32, to: u32, scratch: usize): void {
-  for (let b = from; b < to; b += d.blockRows) forward(d, b, min(d.blockRows, to - b), scratch, false);
+  for (let b = from; b < to; ) {
+    const most = sharedRows(d, to - b), pairs = sharedPairs(d, b, most, scratch, false);
+    if (pairs) {
+      sharedForward(d, b, most, pairs, scratch, false);
+      b += most;
+      continue;
+    }
+    for (const end = b + most; b < end; b += d.blockRows) forward(d, b, min(d.blockRows, end - b), scratch, false);
+  }
 }
 
 /** A whole batch on one thread. */

@@ -92,6 +92,45 @@ function modelsSection(results) {
   return lines;
 }
 
+/** @param {Awaited<ReturnType<typeof import("./fast.js").benchFast>>} results */
+function fastSection(results) {
+  const kinds = (result) => [result.train, result.predict];
+  return [
+    "## Relaxed SIMD",
+    "",
+    "Rows/s with the baseline module and with that of `--fast`, in turn; the gain is the median of the rounds' ratios.",
+    "",
+    results.length === 0
+      ? "This runtime has no relaxed SIMD."
+      : table(
+          ["model", ">train", ">`--fast`", ">gain", ">predict", ">`--fast`", ">gain"],
+          results.map((result) => [
+            result.title,
+            ...kinds(result).flatMap(({ plain, fast, gain }) => [short(plain), short(fast), ratio(gain)]),
+          ]),
+        ),
+  ];
+}
+
+/** @param {ReturnType<typeof import("./versions.js").benchVersions>} results */
+function versionsSection({ versions, rows }) {
+  if (versions.length === 1) return ["## Kernels by version of Node", "", "No other version was found."];
+  return [
+    "## Kernels by version of Node",
+    "",
+    "Nanoseconds of the calls above; in brackets, how many times as fast the first version is.",
+    "",
+    table(
+      ["kernel", ...versions.map((version) => `>${version}`)],
+      rows.map(({ kernel, nanoseconds: [own, ...others] }) => [
+        kernel,
+        digits(own),
+        ...others.map((time) => `${digits(time)} (${ratio(time / own)})`),
+      ]),
+    ),
+  ];
+}
+
 function scalingSection(sweeps, folder) {
   return [
     "## Scaling",
@@ -178,9 +217,11 @@ export function document(results, plots) {
     limitsSection(results.limits),
     ...(results.peers ? [peersSection(results.peers)] : []),
     ...(results.models ? [modelsSection(results.models)] : []),
+    ...(results.fast ? [fastSection(results.fast)] : []),
     ...(results.start ? [startSection(results.start)] : []),
     ...(results.scaling ? [scalingSection(results.scaling, plots)] : []),
     ...(results.kernels ? [kernelsSection(results.kernels)] : []),
+    ...(results.versions ? [versionsSection(results.versions)] : []),
   ];
   return sections.map((lines) => lines.join("\n")).join("\n\n");
 }
@@ -188,6 +229,7 @@ export function document(results, plots) {
 /** What README says of speed: ratios of the last whole run. */
 export function readmeTable({ peers: { tasks, peers, results }, start, machine }) {
   const wanted = [
+    ["train", "FM 8"],
     ["train", "FM 64"],
     ["train", "IFM [8, 256]"],
     ["predict", "FM 64"],

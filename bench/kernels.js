@@ -166,6 +166,23 @@ export function kernelCases(kernels, memory, fields, K) {
     occIndex: b.take(4 * BATCH * M),
   });
 
+  // FM's gradients summed without a sort: short records.
+  const shortKp = 8;
+  const shortFloats = shortKp + 4;
+  const scatterDesc = b.desc({
+    n: manyFeatures,
+    Kp: shortKp,
+    rowFloats: shortFloats,
+    count: BATCH,
+    labels,
+    order,
+    rowPtr: b.words(Array.from({ length: BATCH + 1 }, (_, r) => r * M)),
+    features: b.integers(BATCH * M, manyFeatures),
+    slotOf: b.integers(manyFeatures + 1, 1),
+    touched: b.take(4 * (manyFeatures + 1)),
+    featureGrad: b.floats((manyFeatures + 1) * shortFloats),
+  });
+
   // Optimizers: one record's worth times 64, in one block with its states.
   const floats = 64 * K;
   const theta = b.floats(floats);
@@ -334,6 +351,13 @@ export function kernelCases(kernels, memory, fields, K) {
       ),
     ),
     of("sortOccurrences", `${BATCH} rows of ${M}`, 0, 20 * BATCH * M, () => k.sortOccurrences(occurrenceDesc)),
+    of("beginScatter", `${BATCH} rows`, 0, 16 * BATCH, () => k.beginScatter(scatterDesc)),
+    of("scatterRow", `M ${M}, K ${shortKp}`, M * shortFloats, 8 * M * shortFloats, () =>
+      k.scatterRow(scatterDesc, S, ids, 0, M),
+    ),
+    of("scatteredGradient", `K ${shortKp}`, 2 * shortKp, 12 * shortFloats, () =>
+      k.scatteredGradient(g, table, scatterDesc, 0),
+    ),
   ];
 }
 
@@ -353,6 +377,7 @@ const SCALAR = [
   "metricSums",
   "squaredNorm",
   "sortOccurrences",
+  "beginScatter",
 ];
 
 /**

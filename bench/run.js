@@ -4,16 +4,18 @@
  *
  *   npm run bench                          all of it: under 10 minutes
  *   npm run bench -- --quick               a minute's worth of all of it
- *   npm run bench -- --only models,peers   of limits, models, start, scaling, kernels, peers
- *   npm run bench -- --threads 1           without those that use two threads
+ *   npm run bench -- --only models,peers   of limits, models, fast, start, scaling, kernels, versions, peers
+ *   npm run bench -- --threads 1           without those that use several threads
  *
  * Ratios count only within one run, so --quick and --only write to build/bench/ and leave the documents alone.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { document, readmeTable, replaceBetween } from "./document.js";
+import { benchFast } from "./fast.js";
 import { benchKernels } from "./kernels.js";
 import { measureLimits } from "./limits.js";
 import { load, machine } from "./machine.js";
@@ -22,8 +24,9 @@ import { benchPeers } from "./peers/index.js";
 import { benchScaling } from "./scaling.js";
 import { benchStart } from "./start.js";
 import { lineChart } from "./svg.js";
+import { benchVersions } from "./versions.js";
 
-const PARTS = ["limits", "models", "start", "scaling", "kernels", "peers"];
+const PARTS = ["limits", "models", "fast", "start", "scaling", "kernels", "versions", "peers"];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const BUILD = join(ROOT, "build/bench");
 
@@ -31,7 +34,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     only: { type: "string" },
-    threads: { type: "string", default: "1,2" },
+    threads: { type: "string", default: "1,2,3" },
   },
 });
 const parts = values.only?.split(",") ?? PARTS;
@@ -59,22 +62,24 @@ const { registers, gemm, triad } = results.limits;
 log(`limits: ${registers.toFixed(1)} and ${gemm.toFixed(1)} GFLOP/s, ${triad.toFixed(1)} GB/s`);
 if (parts.includes("models")) {
   results.models = await benchModels(results.limits, {
-    threads: quick ? [1] : threads,
+    threads: quick ? [1] : threads.filter((count) => count <= availableParallelism()),
     seconds: quick ? 0.1 : 0.5,
     // A tenth of the models in a tenth of the time.
     only: quick ? (title) => ["FM 64", "IFM [8, 64]"].includes(title) : undefined,
     log,
   });
 }
+if (parts.includes("fast")) results.fast = await benchFast({ quick, log });
 if (parts.includes("start")) results.start = await benchStart({ quick, log });
 if (parts.includes("scaling")) {
   results.scaling = await benchScaling({ threads: quick ? [1] : threads, seconds: quick ? 0.05 : 0.3, quick, log });
 }
-if (parts.includes("kernels")) {
+if (parts.includes("kernels") || parts.includes("versions")) {
   const paths = [join(BUILD, "kernels.wasm"), join(ROOT, "src/wasm/abi.ts")];
   results.kernels = await benchKernels(...paths, results.limits, { time: quick ? 10 : 60 });
   log(`kernels: ${results.kernels.length}`);
 }
+if (parts.includes("versions")) results.versions = benchVersions(results.kernels, { time: quick ? 5 : 30, log });
 // Last, so that nobody's memory and threads but ours are there while ours is measured alone.
 if (parts.includes("peers")) results.peers = await benchPeers({ quick, log });
 

@@ -1,5 +1,5 @@
 import { equalFields, madeRows } from "./data.js";
-import { describe, rowsFor, trainingSpeed } from "./models.js";
+import { describe, predictionSpeed, rowsFor, trainingSpeed } from "./models.js";
 import { short } from "./time.js";
 
 /*
@@ -9,6 +9,8 @@ import { short } from "./time.js";
 
 const FM = { title: "FM, K 64", model: "fm", K: 64 };
 const IFM = { title: "IFM, A 8, K 64", model: "ifm", A: 8, K: 64 };
+
+const IFM256 = { title: "IFM, A 8, K 256", model: "ifm", A: 8, K: 256 };
 
 /** Each sweep: the points of its x axis, its lines, and what a point changes. */
 export const SWEEPS = [
@@ -75,12 +77,18 @@ export async function benchScaling({ threads, seconds, quick = false, log = () =
       title: "Rows a second over the number of threads",
       x: "threads",
       points: threads,
-      lines: [FM, IFM, { title: "IFM, A 8, K 256", model: "ifm", A: 8, K: 256 }],
+      y: "rows/s",
+      lines: [
+        FM,
+        IFM,
+        IFM256,
+        ...[FM, IFM, IFM256].map((line) => ({ ...line, title: `${line.title}, predict`, predict: true })),
+      ],
       at: (count) => ({ threads: count }),
     });
   }
   const results = [];
-  for (const { name, title, x, points, lines, at } of sweeps) {
+  for (const { name, title, x, y = "rows/s in training", points, lines, at } of sweeps) {
     const ends = quick ? [points[0], points[2] ?? points[1]] : points;
     const series = [];
     for (const line of lines) {
@@ -95,13 +103,14 @@ export async function benchScaling({ threads, seconds, quick = false, log = () =
         const data = madeRows(fields, rows, skew);
         const { options } = describe(model, data, batchSize);
         options.model.features = features;
-        const { rowsPerSecond } = await trainingSpeed(options, { seconds, threads: count ?? 1, least: 2 });
-        measured.push([point, rowsPerSecond]);
+        const settings = { seconds, threads: count ?? 1, least: 2 };
+        const { rowsPerSecond, bytes } = await trainingSpeed(options, { ...settings, keep: line.predict });
+        measured.push([point, line.predict ? await predictionSpeed(bytes, data, settings) : rowsPerSecond]);
       }
       series.push({ name: line.title, points: measured });
       log(`${name}: ${line.title}: ${measured.map(([point, rate]) => `${short(point)} ${short(rate)}`).join(", ")}`);
     }
-    results.push({ name, title, x, y: "rows/s in training", series });
+    results.push({ name, title, x, y, series });
   }
   return results;
 }

@@ -15,6 +15,7 @@ import * as optimizer from "./optimizer";
 import * as pairwise from "./pairwise";
 import * as products from "./products";
 import * as sampling from "./sampling";
+import * as scatter from "./scatter";
 
 export { softmax, softmaxBackward } from "./attention";
 export { matmul, matmulTransposedA } from "./dense";
@@ -158,4 +159,16 @@ export function optimizerInit(desc: usize, theta: usize, floats: usize): void {
 
 export function sortOccurrences(desc: usize): void {
   occurrences.sortOccurrences(changetype<Desc>(desc));
+}
+
+export function beginScatter(desc: usize): void {
+  occurrences.beginScatter(changetype<Desc>(desc));
+}
+
+export function scatterRow(desc: usize, S: usize, features: usize, values: usize, slots: u32): void {
+  scatter.scatterRow(changetype<Desc>(desc), S, features, values, slots);
+}
+
+export function scatteredGradient(g: usize, record: usize, desc: usize, t: u32): void {
+  scatter.scatteredGradient(g, record, changetype<Desc>(desc), t);
 }

@@ -2,11 +2,11 @@
 import {
   exp1,
   exp4,
-  exp64,
+  expNegative2,
   expNegative4,
   log1p1,
   log1p4,
-  log1p64,
+  log1pUnit2,
   log64,
   sigmoid1,
   sigmoid4,
@@ -64,16 +64,16 @@ export function log1p1Array(out: usize, x: usize, n: u32): void {
   for (let i: usize = 0, end = <usize>n << 2; i < end; i += 4) store<f32>(out + i, log1p1(load<f32>(x + i)));
 }
 
-export function exp64Array(out: usize, x: usize, n: u32): void {
-  for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) store<f64>(out + i, exp64(load<f64>(x + i)));
+export function expNegative2Array(out: usize, x: usize, n: u32): void {
+  for (let i: usize = 0, end = <usize>n << 3; i < end; i += 16) v128.store(out + i, expNegative2(v128.load(x + i)));
 }
 
 export function log64Array(out: usize, x: usize, n: u32): void {
   for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) store<f64>(out + i, log64(load<f64>(x + i)));
 }
 
-export function log1p64Array(out: usize, x: usize, n: u32): void {
-  for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) store<f64>(out + i, log1p64(load<f64>(x + i)));
+export function log1pUnit2Array(out: usize, x: usize, n: u32): void {
+  for (let i: usize = 0, end = <usize>n << 3; i < end; i += 16) v128.store(out + i, log1pUnit2(v128.load(x + i)));
 }
 
 export function hash32Array(out: usize, x: usize, n: u32): void {

@@ -1,23 +1,14 @@
 import { Desc, FM } from "../abi";
 
 /**
- * Sorts the occurrences of a batch by feature, in row order within a feature, so that each feature's gradient is summed
- * by one owner in one order and stepped once: a counting sort over the features that occur.
+ * Before the occurrences of a batch are looked at: forgets those of the batch before, and reads the rows.
  *
- * Feature n (unknown) goes behind the others, where nobody looks.
- *
- * Two passes over the rows and no branch that depends on them. A sparse set (Briggs & Torczon 1993) of places instead of
- * the counters by feature needs no clearing, but costs 2.3 × the time: 180 and 76 ns a row of 10 slots, 106 and 40 ns a
- * row of 3 out of 27,000 features (Zen 4, Node 20).
- *
- * @param d in/out touchedCount, touched: of the batch before, then of this one, in order of first touch
- *          in/out slotOf u32[n + 1]: 0 but for what the batch before left; != 0 for the features of this one
- *          in     slotOwner: which slots have a record of their own, or 0: all
- *          out    occStart, occIndex, occValue (FM, unless every value is 1)
+ * @param d in/out touchedCount, touched: of the batch before
+ *          in/out slotOf u32[n + 1]: 0 but for what the batch before left; then 0
  */
-export function sortOccurrences(d: Desc): void {
-  const order = d.order, rowPtr = d.rowPtr, features = d.features, values = d.values;
-  const slotOf = d.slotOf, touched = d.touched, index = d.occIndex, value = d.occValue;
+function beginOccurrences(d: Desc): void {
+  const order = d.order, rowPtr = d.rowPtr, features = d.features;
+  const slotOf = d.slotOf, touched = d.touched;
   const unknown = slotOf + (<usize>d.n << 2);
   const from = d.first, to = from + d.count;
 
@@ -35,19 +26,36 @@ export function sortOccurrences(d: Desc): void {
     store<u32>(slotOf + (<usize>load<u32>(t) << 2), 0);
   }
   store<u32>(unknown, 0);
+}
+
+/**
+ * Sorts the occurrences of a batch by feature, in row order within a feature, so that each feature's gradient is summed
+ * by one owner in one order and stepped once: a counting sort over the features that occur.
+ *
+ * Feature n (unknown) goes behind the others, where nobody looks.
+ *
+ * Two passes over the rows and no branch that depends on them. A sparse set (Briggs & Torczon 1993) of places instead of
+ * the counters by feature needs no clearing, but costs 2.3 × the time: 180 and 76 ns a row of 10 slots, 106 and 40 ns a
+ * row of 3 out of 27,000 features (Zen 4, Node 20).
+ *
+ * @param d in/out touchedCount, touched: of the batch before, then of this one, in order of first touch
+ *          in/out slotOf u32[n + 1]: 0 but for what the batch before left; != 0 for the features of this one
+ *          out    occStart, occIndex, occValue (FM, unless every value is 1)
+ */
+export function sortOccurrences(d: Desc): void {
+  const order = d.order, rowPtr = d.rowPtr, features = d.features, values = d.values;
+  const slotOf = d.slotOf, touched = d.touched, index = d.occIndex, value = d.occValue;
+  const unknown = slotOf + (<usize>d.n << 2);
+  const from = d.first, to = from + d.count;
+
+  beginOccurrences(d);
 
   // Count. A feature is written behind the list each time, and stays there if it is the first.
-  const owner = d.slotOwner;
   let last = touched;
-  let slot = owner;
   for (let b = from; b < to; b++) {
     const r = <usize>load<u32>(order + (<usize>b << 2)) << 2;
     const end = features + (<usize>load<u32>(rowPtr + r, 4) << 2);
     for (let q = features + (<usize>load<u32>(rowPtr + r) << 2); q < end; q += 4) {
-      if (owner) {
-        slot += 4;
-        if (!load<u32>(slot - 4)) continue;
-      }
       const j = load<u32>(q);
       const place = slotOf + (<usize>j << 2);
       const count = load<u32>(place);
@@ -78,7 +86,6 @@ export function sortOccurrences(d: Desc): void {
     const r = <usize>load<u32>(order + (<usize>b << 2)) << 2;
     const end = <usize>load<u32>(rowPtr + r, 4) << 2;
     for (let q = <usize>load<u32>(rowPtr + r) << 2; q < end; q += 4, what += ofSlot) {
-      if (owner && !load<u32>(owner + (<usize>what << 2))) continue;
       const at = slotOf + (<usize>load<u32>(features + q) << 2);
       const place = load<u32>(at);
       store<u32>(at, place + 1);
@@ -86,4 +93,16 @@ export function sortOccurrences(d: Desc): void {
       if (values && ofRow) store<f32>(value + (<usize>place << 2), load<f32>(values + q));
     }
   }
+}
+
+/**
+ * Before the rows of a batch whose gradients are summed as they come (scatter.ts).
+ *
+ * @param d in/out touchedCount, touched, slotOf: of the batch before; touchedCount and slotOf become 0
+ *          out    featureGrad f32[most + 1, rowFloats]: 0 as far as the batch before has used it
+ */
+export function beginScatter(d: Desc): void {
+  beginOccurrences(d);
+  memory.fill(d.featureGrad, 0, <usize>(d.touchedCount + 1) * (<usize>d.rowFloats << 2));
+  d.touchedCount = 0;
 }

@@ -31,11 +31,6 @@ export function rowBegin(d: Desc, b: u32): usize {
 export function attendedBegin(d: Desc): void {
   samplePairs(d);
   const rowBytes = <usize>d.Kp << 2;
-  for (let p: u32 = 0; d.shared && p < d.activeCount; p++) {
-    const pair = d.active + <usize>p * PAIR_BYTES, places = d.activeSlots + (<usize>p << 3);
-    store<u32>(places, load<u32>(pair) / d.Kp);
-    store<u32>(places, load<u32>(pair, 4) / d.Kp, 4);
-  }
   for (let k: u32 = 0; k < d.K; k++) {
     let from = d.attnW + <usize>k * (<usize>d.Ap << 2), to = d.attnWT + (<usize>k << 2);
     for (let a: u32 = 0; a < d.Ap; a++, from += 4, to += rowBytes) store<f32>(to, load<f32>(from));
@@ -141,13 +136,13 @@ export function attendedBackward(
   const hiddenT = scratch + d.sHiddenT;
   attendedGradients(d, b, scratch, dy, mask ? dy * keepScale(d.keepProducts) : dy, chunk, hiddenT);
   pairsBackward(
-    d, scratch + d.sProducts, scratch + d.sSlotGrad, dF, fields, scratch + d.sSlots, scratch + d.sHidden, hiddenT,
+    d, scratch + d.sProducts, scratch + d.sSlots, scratch + d.sSlotGrad, fields, dF, scratch + d.sHidden, hiddenT,
     scratch + d.sDropped, mask, pairsOf(d, scratch), pairCount(d, scratch), chunk, dx,
   );
 }
 
 /**
- * The part of it that is the row's alone: back to (e_p W)ᵀ, in d.sHidden, and c_p, in d.sDropped, and to b and h.
+ * The part that is the row's alone: back to (e_p W)ᵀ, in d.sHidden, and to c_p, in d.sDropped, and to b and h.
  *
  * @param dyScaled dy times the scale of the products' dropout
  * @param hiddenT  out f32[Pp, Ap] the transpose of d.sHidden
@@ -156,9 +151,8 @@ export function attendedGradients(
   d: Desc, b: u32, scratch: usize, dy: f32, dyScaled: f32, chunk: usize, hiddenT: usize,
 ): void {
   const P = pairCount(d, scratch), Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
-  const aBytes = <usize>d.Ap << 2;
   const weights = scratch + d.sWeights, dropped = scratch + d.sDropped, scores = scratch + d.sScores;
-  const db = chunk + 16 + aBytes * d.Kp, dh = db + aBytes;
+  const db = chunk + 16 + (<usize>d.Ap << 2) * d.Kp, dh = db + (<usize>d.Ap << 2);
   const drop = d.keepWeights < KEEP_ALL;
   const g = f32x4.splat(dy), toDc = f32x4.splat(dyScaled);
   const T = drop ? dropped : weights;
@@ -176,12 +170,13 @@ export function attendedGradients(
  *
  * Block by block of lanes: e_p made again, dWᵀ from it, then de_p in its place, then what becomes of de_p.
  *
- * @param hidden  in f32[Ap, Pp]   gradient of (e_p W)ᵀ
- * @param hiddenT in f32[Pp, Ap]   its transpose
- * @param dc      in f32[Pp]
+ * @param products room for f32[Pp, min(Kp, BACKWARD_LANES)]
+ * @param hidden   in f32[Ap, Pp]   gradient of (e_p W)ᵀ
+ * @param hiddenT  in f32[Pp, Ap]   its transpose
+ * @param dc       in f32[Pp]
  */
 export function pairsBackward(
-  d: Desc, products: usize, slotGrad: usize, dF: usize, fields: usize, slots: usize, hidden: usize, hiddenT: usize, dc: usize,
+  d: Desc, products: usize, slots: usize, slotGrad: usize, fields: usize, dF: usize, hidden: usize, hiddenT: usize, dc: usize,
   mask: usize, pairs: usize, P: u32, chunk: usize, dx: usize,
 ): void {
   const Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
@@ -198,30 +193,40 @@ export function pairsBackward(
   }
 }
 
-/** Gradient of the slots of row b to that of its records: dv = x · (gradient of v x), and dw = dy x behind it. */
-export function attendedRecords(d: Desc, b: u32, scratch: usize, dy: f32): void {
+/**
+ * Gradient of the slots of row b to that of its records: dv = x · (gradient of v x), and [dw = dy x, 1, 0 0] behind it.
+ *
+ * @param slotGrad f32[slots, Kp]
+ * @param rowSlots u32[M] byte offset of each slot's gradient, + 1; without it the gradient is another row's: 0 stands in
+ *                 place of 1, and nothing in place of dv. Or 0: slots are in order, and all the row's own
+ */
+export function attendedRecords(d: Desc, b: u32, slotGrad: usize, dy: f32, rowSlots: usize): void {
   const begin = rowBegin(d, b);
   const laneBytes = <usize>d.Kp << 2, recordBytes = <usize>d.rowFloats << 2;
-  let from = scratch + d.sSlotGrad, out = d.slotGrad + <usize>b * d.M * recordBytes;
-  for (let i: usize = 0, end = <usize>d.M << 2; i < end; i += 4, from += laneBytes, out += recordBytes) {
+  let out = d.slotGrad + <usize>b * d.M * recordBytes;
+  for (let i: usize = 0, end = <usize>d.M << 2; i < end; i += 4, out += recordBytes) {
     const x: f32 = d.values ? load<f32>(d.values + begin + i) : 1;
     const xs = f32x4.splat(x);
-    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(out + k, f32x4.mul(xs, v128.load(from + k)));
-    v128.store(out + laneBytes, f32x4.replace_lane(zero(), 0, dy * x));
+    const slot = rowSlots ? <usize>load<u32>(rowSlots + i) : i * d.Kp | 1;
+    const from = slotGrad + slot - 1, own = <u32>slot & 1;
+    if (own) for (let k: usize = 0; k < laneBytes; k += 16) v128.store(out + k, f32x4.mul(xs, v128.load(from + k)));
+    v128.store(out + laneBytes, i32x4.replace_lane(f32x4.replace_lane(zero(), 0, dy * x), 1, own));
   }
 }
 
 /** Gradient of one record, summed over its occurrences in row order. */
 export function attendedRecordGradient(g: usize, d: Desc, from: u32, to: u32): void {
-  const rowBytes = <usize>d.rowFloats << 2;
+  const laneBytes = <usize>d.Kp << 2;
   const end = d.occIndex + (<usize>to << 2);
-  for (let k: usize = 0; k < rowBytes; k += 16) {
-    let sum = zero();
-    for (let i = d.occIndex + (<usize>from << 2); i < end; i += 4) {
-      sum = f32x4.add(sum, v128.load(d.slotGrad + k + <usize>load<u32>(i) * rowBytes));
-    }
-    v128.store(g + k, sum);
+  memory.fill(g, 0, laneBytes);
+  let dw: f32 = 0;
+  for (let i = d.occIndex + (<usize>from << 2); i < end; i += 4) {
+    const record = d.slotGrad + <usize>load<u32>(i) * (<usize>d.rowFloats << 2), behind = record + laneBytes;
+    dw += load<f32>(behind);
+    if (!load<u32>(behind, 4)) continue;
+    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(g + k, f32x4.add(v128.load(g + k), v128.load(record + k)));
   }
+  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 }
 
 /** From the reduced sums of the chunks to the gradients of W, b and h. */

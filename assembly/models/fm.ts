@@ -2,6 +2,7 @@ import { Desc } from "../abi";
 import { batchNormForward } from "../kernels/batch-norm";
 import { dropout, KEEP_ALL, STREAM_PRODUCTS } from "../kernels/dropout";
 import { pairwiseBackward, pairwiseForward } from "../kernels/pairwise";
+import { scatterRow } from "../kernels/scatter";
 import { key } from "../random";
 import { hsum, zero } from "../simd";
 
@@ -53,6 +54,14 @@ export function fmForward(d: Desc, b: u32, training: bool): f32 {
   return linear + laneSum(z, d.Kp);
 }
 
+/** Row b's part of its features' gradients. */
+function scatter(d: Desc, b: u32, S: usize): void {
+  const r = d.rowPtr + (<usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2);
+  const begin = <usize>load<u32>(r) << 2;
+  const slots = load<u32>(r, 4) - load<u32>(r);
+  scatterRow(d, S, d.features + begin, d.values ? d.values + begin : 0, slots);
+}
+
 /** dLoss/dz = dy (times the dropout mask); leaves in d.rowSum[b] what pairwiseRecordGradient sums. */
 export function fmBackward(d: Desc, b: u32, dy: f32, dBias: usize): void {
   const row = <usize>b * (<usize>d.rowFloats << 2);
@@ -60,6 +69,7 @@ export function fmBackward(d: Desc, b: u32, dy: f32, dBias: usize): void {
   store<f32>(dBias, load<f32>(dBias) + dy);
   if (!d.rowDz) {
     pairwiseBackward(S, 0, dy, d.Kp);
+    if (d.featureGrad) scatter(d, b, S);
     return;
   }
   const dz = d.rowDz + row;

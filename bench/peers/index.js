@@ -32,14 +32,16 @@ const BATCH = 2048;
 
 /** What is compared. `rows`: of plain JavaScript in training; ours are more, or the clock would say little. */
 const TASKS = [
+  { title: "FM 8", model: "fm", K: 8, rows: 16_384 },
   { title: "FM 64", model: "fm", K: 64, rows: 16_384 },
   { title: "FM 256", model: "fm", K: 256, rows: 8192 },
+  { title: "FM 256, tags", model: "fm", K: 256, rows: 16_384, data: "ml-tag", peers: ["plain JavaScript", "PyTorch"] },
   { title: "IFM [16, 16]", model: "ifm", A: 16, K: 16, rows: 4096 },
   { title: "IFM [8, 256]", model: "ifm", A: 8, K: 256, rows: 2048 },
 ];
 
 /** Milliseconds after which no further round of a task begins. */
-const ROUNDS_MS = 30_000;
+const ROUNDS_MS = 20_000;
 
 /** Everybody's calls of the first round take this long together. */
 const WARM_SECONDS = 0.5;
@@ -203,8 +205,9 @@ async function timed(call) {
  * @returns for each kind and peer the rate of every round, or why there is none
  */
 async function runTask(declared, peers, rounds, log) {
-  const all = madeRows(FIELDS.frappe, 16 * BATCH);
-  all.featureCount = sum(FIELDS.frappe);
+  const fields = FIELDS[declared.data ?? "frappe"];
+  const all = madeRows(fields, 16 * BATCH);
+  all.featureCount = sum(fields);
   const base = await baseModel(declared, all);
   const { factors: K, attentionFactors: A = 0, fieldFactors: KF = 0, features, temperature } = base.config;
   const config = { model: declared.model, K, A, KF, features, temperature };
@@ -268,6 +271,7 @@ async function runTask(declared, peers, rounds, log) {
 
   await add(OURS, declared.model === "fm" ? 16 * BATCH : 4 * BATCH, (entry) => ours(entry, base));
   for (const peer of peers) {
+    if (declared.peers && !declared.peers.includes(peer.name)) continue;
     if (!peer.models.includes(declared.model) || (peer.titles && !peer.titles.includes(declared.title))) continue;
     const rows = Math.min(peer.most ?? declared.rows, declared.rows);
     try {

@@ -33,16 +33,26 @@ export class RocScores {
 
   constructor(data: Dataset, middle: number) {
     const positives = data.labels.reduce((count, label) => count + Number(label > middle), 0);
-    this.#positives = new Float32Array(positives);
-    this.#negatives = new Float32Array(data.rows - positives);
+    // One more, for the score that is written behind its list when it belongs to the other.
+    this.#positives = new Float32Array(positives + 1);
+    this.#negatives = new Float32Array(data.rows - positives + 1);
     this.#middle = middle;
   }
 
   add(scores: Float32Array, labels: Float32Array): void {
+    const [positives, negatives, middle] = [this.#positives, this.#negatives, this.#middle];
+    let p = this.#p;
+    let n = this.#n;
+    // No branch on what cannot be foreseen.
     for (let i = 0; i < scores.length; i++) {
-      if (labels[i]! > this.#middle) this.#positives[this.#p++] = scores[i]!;
-      else this.#negatives[this.#n++] = scores[i]!;
+      const positive = Number(labels[i]! > middle);
+      positives[p] = scores[i]!;
+      negatives[n] = scores[i]!;
+      p += positive;
+      n += 1 - positive;
     }
+    this.#p = p;
+    this.#n = n;
   }
 
   /** Area under the curve of everything added since the last call. */

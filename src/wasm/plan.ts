@@ -14,6 +14,12 @@ const BLOCK_BYTES = 5e5;
 /** FM's rows need next to no scratch. 16 a block train 1.1 × as fast as one (K = 8, 64), K = 8 predicts 1.1 × as fast. */
 const FM_BLOCK_ROWS = 16;
 
+/**
+ * FM on one thread sums short gradients by feature as rows come (assembly/kernels/scatter.ts); longer ones, and on several
+ * threads, after a sort.
+ */
+const SCATTER_LANES = 8;
+
 /** Dense gradients of all chunks together stay below this. */
 const CHUNK_GRADIENT_BYTES = 8e6;
 const MIN_CHUNK_ROWS = 64;
@@ -66,7 +72,10 @@ export interface MemoryPlan {
   readonly parameters: number;
   /** Of each thread. */
   readonly scratch: readonly number[];
-  readonly staging: Staging;
+  /** One; two where several threads score: the next rows are copied into one while those of the other are scored. */
+  readonly staging: readonly Staging[];
+  /** Row numbers 0, 1, …, u32[SCORE_ROWS]: the order in which rows are scored. */
+  readonly identity: number;
   readonly training: TrainingRows | undefined;
   /** Chunks that a full batch is cut into have so many rows. */
   readonly chunkRows: number;
@@ -117,60 +126,55 @@ export function planMemory(
   const batchNorm = config.batchNorm ? arena.take(4 * 4 * Kp) : 0;
 
   // Scratch of one row: offsets from one address, so that every thread can have its own.
-  const inn = config.model === "inn";
-  const deep = config.model === "deepifm";
-  // Dropout of the products and INN's weights make every pair of every row another one (assembly/models/shared.ts).
-  const shared = !isFM && !inn && (training?.config.keep[1] ?? 1) === 1;
   const row = new Arena(0);
-  // What each row has of its own, or with its block.
-  const own = (bytes: number) => (shared ? 0 : row.take(bytes));
+  const inn = config.model === "inn";
+  const sharedRows = sharedRowsFor(config, Kp * Ap, P);
   const sState = row.take(8);
   const sHidden = row.take(4 * Pp * Ap);
   const sWeights = row.take(4 * Pp);
   const sDropped = row.take(4 * Pp);
   const sScores = row.take(4 * Pp);
-  let sSlots = own(4 * (M + 1) * Kp);
-  let sSlotGrad = own(4 * (M + 1) * Kp);
+  const sRowSlots = row.take(sharedRows > 0 ? 4 * M : 0);
+  const sRowPairs = row.take(sharedRows > 0 ? 4 * Pp : 0);
+  const sharedRow = row.bytes;
+  const sSlots = row.take(4 * (M + 1) * Kp);
+  const sSlotGrad = row.take(4 * (M + 1) * Kp);
   // FORWARD_FLOATS, or 8 pairs; BACKWARD_LANES of all pairs (assembly/models/attended.ts), or of BACKWARD_PAIRS.
-  const productBytes = 4 * Math.max(2048, 8 * Kp, (shared ? 48 : Pp) * Math.min(Kp, 64));
-  let sProducts = own(productBytes);
-  let sHiddenT = own(4 * Pp * Ap);
-  const sMask = own(2 * Pp * Math.ceil(Kp / 8) * 8);
-  let sPairs = own(12 * Pp);
-  const sPooled = own(config.model === "afm" ? 4 * 4 * Kp : 0);
-  const inputBytes = inn ? 4 * (fieldRows + 1) * Kp : shared && deep ? 4 * M * Kp : 0;
-  const sInput = inputBytes > 0 ? row.take(inputBytes) : sSlots;
-  const sInputGrad = inputBytes > 0 ? row.take(inputBytes) : sSlotGrad;
+  const together = Math.max(sharedRows > 0 ? 48 : 0, Pp);
+  const sProducts = row.take(4 * Math.max(2048, 8 * Kp, together * Math.min(Kp, 64)));
+  const sHiddenT = row.take(4 * together * Ap);
+  const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
+  const sPairs = row.take(12 * Pp);
+  const sPooled = row.take(config.model === "afm" ? 4 * 4 * Kp : 0);
+  const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
+  const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
   const scratchRow = row.bytes;
-  const blockRows = isFM
-    ? FM_BLOCK_ROWS
-    : shared
-      ? sharedRows(P, config.loss)
-      : blockRowsFor(layout, config.loss, scratchRow);
+  const blockRows = isFM ? FM_BLOCK_ROWS : blockRowsFor(layout, config.loss, scratchRow);
   const block = new Arena(blockRows * scratchRow);
-  const sGradients = block.take(4 * blockRows);
+  const sGradients = block.take(4 * Math.max(blockRows, sharedRows));
   const sRowGrad = block.take(4 * rowFloats);
-  let sharedFields: DescFields = { shared: 0 };
-  if (shared) {
-    const mostSlots = 1 + blockRows * M;
-    const mostPairs = Math.ceil((1 + blockRows * P) / 4) * 4;
-    sSlots = block.take(4 * mostSlots * Kp);
-    sSlotGrad = block.take(4 * mostSlots * Kp);
-    sProducts = block.take(productBytes);
-    sHiddenT = block.take(4 * Pp * Ap);
-    sPairs = block.take(12 * mostPairs);
-    sharedFields = {
-      shared: 1,
-      activeSlots: arena.take(8 * Pp),
+  let shared: DescFields = {};
+  if (sharedRows > 0) {
+    const mostSlots = 1 + sharedRows * M;
+    const mostPairs = Math.ceil((1 + sharedRows * P) / 4) * 4;
+    // Less than half of the places are taken.
+    const tableBits = 33 - Math.clz32(Math.max(mostSlots, mostPairs));
+    shared = {
+      sharedRows,
+      sharedRow,
+      sRowSlots,
+      sRowPairs,
+      sShared: block.take(sharedRows * sharedRow),
+      sPlaces: block.take(8 * Pp),
       sCounts: block.take(8),
-      sSlotTable: block.take(tableBytes(blockRows * M)),
-      sPairTable: block.take(tableBytes(blockRows * P)),
-      sDistinct: block.take(16 * mostSlots),
+      tableShift: 32 - tableBits,
+      sTables: block.take(8 * 2 ** tableBits),
+      sDistinct: block.take(12 * mostSlots),
+      sBlockSlots: block.take(4 * mostSlots * Kp),
+      sBlockGrad: block.take(4 * mostSlots * Kp),
+      sBlockPairs: block.take(12 * mostPairs),
       sPairHidden: block.take(4 * mostPairs * Ap),
       sPairScores: block.take(4 * mostPairs),
-      sPiece: block.take(4 * Ap * Math.max(48, 2048 / Kp)),
-      sRowSlots: block.take(4 * blockRows * M),
-      sRowPairs: block.take(4 * blockRows * Pp),
     };
   }
   const layerTable = arena.take(32 * layout.layers.length);
@@ -186,16 +190,17 @@ export function planMemory(
   const scratch = Array.from({ length: threads }, () => arena.take(block.bytes));
 
   const stagingSlots = isFM ? Math.max(SCORE_ROWS, slots) : SCORE_ROWS * M;
-  const staging: Staging = {
+  const identity = arena.take(4 * SCORE_ROWS);
+  const staging = Array.from({ length: threads > 1 ? 2 : 1 }, () => ({
     rows: SCORE_ROWS,
     slots: stagingSlots,
     labels: arena.take(4 * SCORE_ROWS),
     rowPtr: arena.take(4 * (SCORE_ROWS + 1)),
     features: arena.take(4 * stagingSlots),
     values: arena.take(4 * stagingSlots),
-    order: arena.take(4 * SCORE_ROWS),
+    order: identity,
     yHat: arena.take(4 * SCORE_ROWS),
-  };
+  }));
   let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
   let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
 
@@ -238,9 +243,11 @@ export function planMemory(
         frozen: !spec.trainable || frozen(spec.name),
       });
     }
+    const byLane = isFM && (dropout || config.batchNorm);
+    const scatters = isFM && !byLane && threads === 1 && Kp <= SCATTER_LANES;
+    const occurrences = scatters ? 0 : batch * longest;
     trainingFields = {
-      slotOwner: shared ? arena.take(4 * batch * M) : 0,
-      rowDz: isFM && (dropout || config.batchNorm) ? arena.take(4 * rowFloats * batch) : 0,
+      rowDz: byLane ? arena.take(4 * rowFloats * batch) : 0,
       slotGrad: arena.take(isFM ? 0 : 4 * rowFloats * batch * M),
       chunkRows,
       chunkLoss: arena.take(8 * chunks),
@@ -249,8 +256,9 @@ export function planMemory(
       slotOf: arena.take(4 * (config.features + 1)),
       touched: arena.take(4 * (most + 1)),
       occStart: arena.take(4 * (most + 1)),
-      occIndex: arena.take(4 * batch * longest),
-      occValue: isFM && data.values ? arena.take(4 * batch * longest) : 0,
+      occIndex: arena.take(4 * occurrences),
+      occValue: isFM && data.values ? arena.take(4 * occurrences) : 0,
+      featureGrad: scatters ? arena.take(4 * rowFloats * (most + 1)) : 0,
       optimizer: OPTIMIZER[train.optimizer],
       lr: train.lr,
       momentum: train.momentum,
@@ -341,7 +349,7 @@ export function planMemory(
     sInputGrad,
     keepWeights: KEEP_ALL,
     keepProducts: KEEP_ALL,
-    ...sharedFields,
+    ...shared,
     ...trainingFields,
   };
   const fill = ({ buffer }: WebAssembly.Memory) => {
@@ -372,6 +380,7 @@ export function planMemory(
     parameters,
     scratch,
     staging,
+    identity,
     training: trainingRows,
     chunkRows,
     pairs: P,
@@ -389,15 +398,14 @@ function blockRowsFor({ layers }: Layout, loss: Loss, scratchRow: number): numbe
   return Math.min(16, Math.max(4, 4 * Math.floor(BLOCK_BYTES / scratchRow / 4)));
 }
 
-/** Distinct pairs of a block are at most so many: a power of two of rows up to 64, which SCORES and chunks are made of. */
+/** Distinct pairs of a block are at most so many. */
 const SHARED_PAIRS = 4096;
 
-function sharedRows(P: number, loss: Loss): number {
-  const rows = 2 ** Math.floor(Math.log2(Math.max(1, SHARED_PAIRS / P)));
-  return Math.min(64, Math.max(loss === "bpr" ? 2 : 1, rows));
-}
+/** Weights of the attention: with fewer, looking for the distinct pairs costs what they save. */
+const SHARED_WEIGHTS = 512;
 
-/** Bytes of a hash table of `items` places, half of which stay free: tableBits of assembly/kernels/distinct.ts. */
-function tableBytes(items: number): number {
-  return 4 * 2 ** (33 - Math.clz32(items));
+/** Rows that compute their pairs together (assembly/models/shared.ts), or 0: a power of two, which SCORES are cut into. */
+function sharedRowsFor({ model }: ModelConfig, weights: number, P: number): number {
+  if ((model !== "afm" && model !== "ifm") || weights < SHARED_WEIGHTS || P > SHARED_PAIRS / 16) return 0;
+  return Math.min(64, 2 ** Math.floor(Math.log2(SHARED_PAIRS / P)));
 }

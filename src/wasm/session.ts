@@ -5,7 +5,7 @@ import { IfmError } from "../errors.js";
 import { floatOf, type Layout, type TensorSpec } from "../model/layout.js";
 import { Desc } from "./abi.js";
 import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
-import { type MemoryPlan, planMemory, SCORE_ROWS, type TrainingPlan } from "./plan.js";
+import { type MemoryPlan, planMemory, type Rows, SCORE_ROWS, type Staging, type TrainingPlan } from "./plan.js";
 import { Threads } from "./threads.js";
 
 /** Streams of random numbers; the kernels have those of dropout (assembly/kernels/dropout.ts). */
@@ -85,7 +85,7 @@ export class Session {
     this.#desc.set(plan.fields);
     plan.fill(this.memory);
     this.#threads = new Threads(kernels.module, this.memory, this.kernels, plan);
-    this.#identity(plan.staging.order, SCORE_ROWS);
+    this.#identity(plan.identity, SCORE_ROWS);
 
     this.unknownFeatures = 0;
     if (training && plan.training) {
@@ -306,30 +306,44 @@ export class Session {
    * @throws IfmError IFM_DATA when a row has another number of slots than the model
    */
   *scoreBlocks(data: Dataset, samplePairs = 1): Generator<{ first: number; scores: Float32Array }> {
-    const { rows: maxRows, slots: maxSlots, labels, rowPtr, features, values, order, yHat } = this.#plan.staging;
+    const rooms = this.#plan.staging;
     this.checkSlots(data);
     const sampleCount = this.#sampleCount(samplePairs);
     if (sampleCount !== this.#desc.get("sampleCount")) this.#changed();
     this.#desc.set({ sampleCount, sampleNoise: 0 });
-    for (let first = 0; first < data.rows; ) {
-      // As many rows as fit; one row always does.
-      const begin = data.rowPtr[first]!;
-      let end = Math.min(data.rows, first + maxRows);
-      if (data.rowPtr[end]! - begin > maxSlots) {
-        end = first + 1;
-        while (end < data.rows && data.rowPtr[end + 1]! - begin <= maxSlots) end++;
-      }
-      const count = end - first;
-      const rowPtrView = this.#u32(rowPtr, count + 1);
-      for (let i = 0; i <= count; i++) rowPtrView[i] = data.rowPtr[first + i]! - begin;
-      this.#writeFeatures(features, data.features.subarray(begin, data.rowPtr[end]));
-      if (data.values) this.#f32(values, maxSlots).set(data.values.subarray(begin, data.rowPtr[end]));
-      this.#f32(labels, count).set(data.labels.subarray(first, end));
-      this.#desc.set({ labels, rowPtr, features, values: data.values ? values : 0, order, yHat, first: 0, count });
-      this.#threads.predictBatch();
-      yield { first, scores: this.#f32(yHat, count) };
-      first = end;
+    let block = this.#stage(data, 0, rooms[0]!);
+    let next = block;
+    for (let number = 1; block; number++) {
+      const { first, end, fields } = block;
+      const stageNext = () => this.#stage(data, end, rooms[number % rooms.length]!);
+      this.#desc.set(fields);
+      this.#threads.predictBatch(() => {
+        if (rooms.length > 1) next = stageNext();
+      });
+      yield { first, scores: this.#f32(fields.yHat, fields.count) };
+      block = rooms.length > 1 ? next : stageNext();
     }
+  }
+
+  /** Copies the rows from `first` on into linear memory, as many as there is room for; one row always fits. */
+  #stage(data: Dataset, first: number, room: Staging): Block | undefined {
+    if (first >= data.rows) return undefined;
+    const { rows, slots, labels, features, values, order, yHat } = room;
+    const begin = data.rowPtr[first]!;
+    let end = Math.min(data.rows, first + rows);
+    if (data.rowPtr[end]! - begin > slots) {
+      end = first + 1;
+      while (end < data.rows && data.rowPtr[end + 1]! - begin <= slots) end++;
+    }
+    const count = end - first;
+    const rowPtr = room.rowPtr;
+    const starts = this.#u32(rowPtr, count + 1);
+    for (let i = 0; i <= count; i++) starts[i] = data.rowPtr[first + i]! - begin;
+    this.#writeFeatures(features, data.features.subarray(begin, data.rowPtr[end]));
+    if (data.values) this.#f32(values, slots).set(data.values.subarray(begin, data.rowPtr[end]));
+    this.#f32(labels, count).set(data.labels.subarray(first, end));
+    const fields = { labels, rowPtr, features, values: data.values ? values : 0, order, yHat, first: 0, count };
+    return { first, end, fields };
   }
 
   /** Pairs that are drawn; 0 = all are taken. */
@@ -340,13 +354,21 @@ export class Session {
   /** Models whose fields are the slots' positions need the same number of slots in every row. */
   checkSlots(data: Dataset): void {
     if (this.config.model === "fm") {
-      if (data.maxSlots <= this.#plan.staging.slots) return;
-      throw new IfmError("IFM_DATA", `a row has ${data.maxSlots} slots, expected at most ${this.#plan.staging.slots}`, {
+      const { slots } = this.#plan.staging[0]!;
+      if (data.maxSlots <= slots) return;
+      throw new IfmError("IFM_DATA", `a row has ${data.maxSlots} slots, expected at most ${slots}`, {
         file: data.name,
       });
     }
     checkFixedSlots(data, this.config.fieldOfSlot.length, this.config.model);
   }
+}
+
+/** Rows first … end - 1 of a data set in linear memory, and what the kernels are told of them. */
+interface Block {
+  first: number;
+  end: number;
+  fields: Rows & { first: number; count: number };
 }
 
 type Six = [number, number, number, number, number, number];

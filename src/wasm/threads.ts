@@ -101,19 +101,24 @@ export class Threads {
     return loss;
   }
 
-  /** Scores the rows that the Desc describes. */
-  predictBatch(): void {
+  /**
+   * Scores the rows that the Desc describes.
+   *
+   * @param meanwhile what this thread does first, while others have begun
+   */
+  predictBatch(meanwhile: () => void): void {
     const { desc, scratch } = this.#plan;
     if (this.count === 1) {
       this.#kernels.predictBatch(desc, scratch[0]!);
+      meanwhile();
     } else {
       this.#kernels.predictBegin(desc);
-      this.#phase();
+      this.#phase(meanwhile);
     }
   }
 
   /** Does the jobs of a phase, together with whoever is awake in time. */
-  #phase(): void {
+  #phase(meanwhile = () => {}): void {
     const { desc, scratch } = this.#plan;
     const words = this.#words;
     const alone = this.#desc.get("jobs") < 2;
@@ -123,6 +128,7 @@ export class Threads {
       Atomics.notify(words, PHASE);
     }
     try {
+      meanwhile();
       this.#kernels.work(desc, scratch[0]!);
     } finally {
       Atomics.store(words, OPEN, 0);

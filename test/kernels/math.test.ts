@@ -28,7 +28,9 @@ function callF32(name: string, x: Float32Array): Float32Array {
 
 function callF64(name: string, x: Float64Array): Float64Array {
   expect(x.length).toBeLessThanOrEqual(MOST);
-  new Float64Array(memory.buffer, IN, x.length).set(x);
+  const input = new Float64Array(memory.buffer, IN, x.length + 1);
+  input.fill(0); // an odd number has a second lane
+  input.set(x);
   (exports[name] as Kernel)(OUT, IN, x.length);
   return new Float64Array(memory.buffer, OUT, x.length).slice();
 }
@@ -407,19 +409,17 @@ const uniformly = (low: number, high: number) => (i: number) => low + (high - lo
 
 const F64 = [
   {
-    name: "exp64",
+    name: "expNegative2",
     error: expError,
     maxUlp: 0.85,
-    ranges: [uniformly(-745, 709.7), uniformly(-1, 1), uniformly(-40, 0), powers(-60, 9), powers(-60, 9, -1)],
+    ranges: [uniformly(-745, 0), uniformly(-1, 0), uniformly(-40, 0), powers(-60, 9, -1)],
     special: [
       [0, 1],
       [-0, 1],
-      [1e-320, 1],
-      [709.782712893384, 1.7976931348622732e308],
-      [709.7827128933841, Infinity],
-      [Infinity, Infinity],
+      [-1e-320, 1],
       [-745.13, 5e-324],
       [-745.2, 0],
+      [-1e300, 0],
       [-Infinity, 0],
       [NaN, NaN],
     ],
@@ -442,27 +442,14 @@ const F64 = [
     ],
   },
   {
-    name: "log1p64",
+    name: "log1pUnit2",
     error: log1pError,
     maxUlp: 0.81,
-    ranges: [
-      powers(-1074, 1024),
-      powers(-60, 0, -1),
-      uniformly(-0.5, 1),
-      uniformly(0, 1),
-      uniformly(-1, 3),
-      uniformly(0, 100),
-      powers(50, 56),
-    ],
+    ranges: [powers(-1074, 0), uniformly(0, 1), uniformly(0.41, 0.42), powers(-60, 0)],
     special: [
       [0, 0],
-      [-0, -0],
       [5e-324, 5e-324],
-      [-5e-324, -5e-324],
-      [-1, -Infinity],
-      [-2, NaN],
-      [-Infinity, NaN],
-      [Infinity, Infinity],
+      [1, Math.LN2],
       [NaN, NaN],
     ],
   },

@@ -1877,6 +1877,118 @@ const sortOccurrences = kernelCase({
   },
 });
 
+const beginScatter = kernelCase({
+  kernel: "beginScatter",
+  tolerance: 0,
+  shapes: cross({ K: [1, 5, 8], touchedCount: [0, 1, 3] }),
+  buffers: ({ K, touchedCount }, random) => {
+    const touched = Uint32Array.from(random.permutation(FEATURES)).fill(LEFT_BEHIND, touchedCount);
+    const slotOf = new Uint32Array(FEATURES + 1);
+    for (let t = 0; t < touchedCount; t++) slotOf[touched[t]!] = t + 1;
+    return {
+      touched: input(touched),
+      slotOf: inOut(slotOf),
+      featureGrad: inOut(random.values((FEATURES + 1) * (pad4(K) + 4))),
+      order: input(Uint32Array.of(9, 1, 0)),
+      rowPtr: input(Uint32Array.of(0, 2, 3)),
+      labels: input(random.values(2)),
+      features: input(Uint32Array.of(1, FEATURES, 2)),
+    };
+  },
+  desc: ({ K, touchedCount }, at) => ({ ...tableDesc(K, 0), ...at, first: 1, count: 2, touchedCount }),
+  descWrites: ["touchedCount"],
+  call: ({ kernels, memory, at }) => {
+    kernels.beginScatter(at.desc);
+    return new Desc(memory, at.desc).get("touchedCount");
+  },
+  twin: ({ slotOf, featureGrad }, { K, touchedCount }) => ({
+    returns: exactly([0]),
+    slotOf: exactly(Array.from(slotOf, () => 0)),
+    featureGrad: exactly(Array.from(featureGrad, (x, i) => (i < (touchedCount + 1) * (pad4(K) + 4) ? 0 : x))),
+  }),
+});
+
+const scatterRow = kernelCase({
+  kernel: "scatterRow",
+  tolerance: 1e-6,
+  shapes: cross({ K: [1, 4, 5, 8], slots: [0, ...SLOTS], oneHot: [true, false] }),
+  buffers: ({ K, slots, oneHot }, random) => {
+    const rowFloats = pad4(K) + 4;
+    const S = random.rows(1, K, rowFloats);
+    S[pad4(K)] = random.value();
+    // Features 2 and 4 were touched by the rows before, in this order; rows of featureGrad: 0 is of unknown features.
+    const sums = random.rows(FEATURES + 1, K, rowFloats).fill(0, 3 * rowFloats);
+    return {
+      touched: inOut(Uint32Array.from({ length: FEATURES + 1 }, (_, t) => [2, 4][t] ?? LEFT_BEHIND)),
+      slotOf: inOut(Uint32Array.from({ length: FEATURES + 1 }, (_, j) => (j === 2 ? 1 : j === 4 ? 2 : 0))),
+      featureGrad: inOut(sums),
+      S: input(S),
+      features: input(features(random, slots)),
+      values: input(oneHot ? NONE : random.values(slots)),
+    };
+  },
+  desc: ({ K }, at) => ({
+    ...tableDesc(K, 0),
+    touched: at.touched,
+    slotOf: at.slotOf,
+    featureGrad: at.featureGrad,
+    touchedCount: 2,
+  }),
+  descWrites: ["touchedCount"],
+  call: ({ kernels, memory, at, shape: { slots, oneHot } }) => {
+    kernels.scatterRow(at.desc, at.S, at.features, oneHot ? 0 : at.values, slots);
+    return new Desc(memory, at.desc).get("touchedCount");
+  },
+  // G[j] += [ x dz S | x dy, x² dy, 0 0 ]
+  twin: ({ S, features, values, featureGrad, touched }, { K, slots }) => {
+    const Kp = pad4(K);
+    const list = [2, 4];
+    let written = 0;
+    const sums = Array.from(featureGrad);
+    const scale = sums.map(Math.abs);
+    for (let s = 0; s < slots; s++) {
+      const j = features[s]!;
+      const x = values[s] ?? 1;
+      written = 0;
+      if (j !== FEATURES && !list.includes(j)) list.push(j);
+      else written = 1;
+      const at = (j === FEATURES ? 0 : list.indexOf(j) + 1) * (Kp + 4);
+      const terms = [...Array.from({ length: Kp }, (_, k) => x * S[k]!), x * S[Kp]!, x * x * S[Kp]!];
+      terms.forEach((term, k) => {
+        sums[at + k]! += term;
+        scale[at + k]! += Math.abs(term);
+      });
+    }
+    const behind = written === 1 ? [features[slots - 1]!] : [];
+    return {
+      returns: exactly([list.length]),
+      touched: exactly(Array.from(touched, (before, t) => [...list, ...behind][t] ?? before)),
+      slotOf: exactly(Array.from({ length: FEATURES + 1 }, (_, j) => list.indexOf(j) + 1)),
+      featureGrad: { values: sums, scale },
+    };
+  },
+});
+
+const scatteredGradient = kernelCase({
+  kernel: "scatteredGradient",
+  tolerance: 1e-6,
+  shapes: cross({ K: [1, 4, 5, 8], t: [0, 2] }),
+  buffers: ({ K, t }, random) => {
+    const rowFloats = pad4(K) + 4;
+    const featureGrad = random.rows(4, K, rowFloats);
+    featureGrad.set(random.values(2), (t + 1) * rowFloats + pad4(K));
+    return { g: output(rowFloats), record: input(random.rows(1, K, rowFloats)), featureGrad: input(featureGrad) };
+  },
+  desc: ({ K }, at) => ({ ...tableDesc(K, 0), featureGrad: at.featureGrad }),
+  call: ({ kernels, at, shape: { t } }) => kernels.scatteredGradient(at.g, at.record, at.desc, t),
+  twin: ({ record, featureGrad }, { K, t }) => {
+    const Kp = pad4(K);
+    const at = (t + 1) * (Kp + 4);
+    const lanes = Array.from({ length: Kp }, (_, k) => featureGrad[at + k]! - featureGrad[at + Kp + 1]! * record[k]!);
+    return { g: nearly(padded([...lanes, featureGrad[at + Kp]!], Kp + 4)) };
+  },
+});
+
 export const cases = {
   pairwiseForward,
   pairwiseBackward,
@@ -1917,4 +2029,7 @@ export const cases = {
   optimizerInit,
   squaredNorm,
   sortOccurrences,
+  beginScatter,
+  scatterRow,
+  scatteredGradient,
 };

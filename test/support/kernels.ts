@@ -122,6 +122,9 @@ export interface TestKernels {
   optimizerInit(desc: Address, theta: Address, floats: number): void;
   squaredNorm(theta: Address, gradient: Address, floats: number, l2: number): number;
   sortOccurrences(desc: Address): void;
+  beginScatter(desc: Address): void;
+  scatterRow(desc: Address, S: Address, features: Address, values: Address, slots: number): void;
+  scatteredGradient(g: Address, record: Address, desc: Address, t: number): void;
   randomKey(seed: number, stream: number, step: number, row: number): number;
   randomKeepThreshold(keep: number): number;
   randomKeepScale(threshold: number): number;

@@ -273,8 +273,7 @@ export class TestSession {
       const [, columns, , , , , hidden, gradient] = table.subarray(8 * l, 8 * l + 8);
       return Math.max(hidden!, gradient!) + 4 * rows * columns!;
     });
-    ends.push(desc.get("sRowGrad") + 4 * desc.get("rowFloats"));
-    if (desc.get("shared")) ends.push(desc.get("sRowPairs") + 4 * rows * pad4(desc.get("P")));
+    ends.push(desc.get("sRowGrad") + 4 * desc.get("rowFloats"), desc.get("sPairScores") + 4 * pad4(1 + desc.get("sharedRows") * desc.get("P")));
     const bytes = Math.max(...ends);
     const page = this.session.memory.grow(Math.ceil(bytes / 65536));
     const address = page * 65536;

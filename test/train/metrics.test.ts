@@ -58,6 +58,23 @@ describe("areaUnderCurve", () => {
   });
 });
 
+test("areaUnderCurve: any floats at scale, as exact as the pairs", () => {
+  const random = new Random(2);
+  const odd = [0, -0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e-45, -1e-45];
+  const scores = (count: number) =>
+    Float32Array.from({ length: count }, () => (random.int(50) ? random.value() ** 15 : odd[random.int(odd.length)]!));
+  const [positives, negatives] = [scores(1500), scores(2500)];
+  expect(areaUnderCurve(positives.slice(), negatives.slice())).toBe(areaByPairs(positives, negatives));
+});
+
+test("areaUnderCurve: scores that are not numbers come last, as the engine sorts", () => {
+  const random = new Random(3);
+  const scores = random.values(1000, -1, 1).map((x, i) => (i % 9 ? x : Number.NaN));
+  const sorted = scores.slice().sort();
+  areaUnderCurve(scores, new Float32Array(1));
+  expect(scores).toEqual(sorted);
+});
+
 describe.each(["squared", "logistic"] as const)("evaluate, %s loss", (loss) => {
   const kinds = ["fm", "ifm"] as const;
 

@@ -1,0 +1,6 @@
+import { cases } from "../support/cases.js";
+import { testKernel } from "../support/kernel-case.js";
+
+testKernel(cases.beginScatter);
+testKernel(cases.scatterRow);
+testKernel(cases.scatteredGradient);
