@@ -175,8 +175,7 @@ export class Desc {
   sShared: u32; //         the first row's
   sRowSlots: u32; //       u32[M] offset in sBlockSlots of each slot, + 1 where it is new; 0: unknown
   sRowPairs: u32; //       u32[Pp] number of each pair
-  sPlaces: u32; //         {4 s, 4 t}[Pp] slots of the pairs of this batch
-  sCounts: u32; //         {slots, pairs} of the block
+  sCounts: u32; //         {slots, pairs, pairs or 0: the block does not share them}
   tableShift: u32; //      32 - log2 of the places of a hash table
   sTables: u32; //         u32[2, places] of slots and of pairs
   sDistinct: u32; //       {feature, value, place}[1 + sharedRows · M] slots

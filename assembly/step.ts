@@ -12,7 +12,7 @@ import { deepifmBackward, deepifmForward } from "./models/deepifm";
 import { fmBackward, fmForward, fmNormBegin, fmNormEnd } from "./models/fm";
 import { ifmBackward, ifmBegin, ifmEnd, ifmForward } from "./models/ifm";
 import { innBackward, innForward } from "./models/inn";
-import { sharedBackward, sharedForward, sharedPairs, sharedRows } from "./models/shared";
+import { sharedBackward, sharedForward, sharedPairs } from "./models/shared";
 
 /*
  * The way of one batch:
@@ -114,22 +114,37 @@ export function trainBegin(d: Desc): void {
   open(d, CHUNKS, chunkCount(d) + 1);
 }
 
-/** Scores of the block of rows b … b + rows - 1, into d.yHat. */
-function forward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): void {
-  if (d.model == INN) return innForward(d, b, rows, scratch, training);
-  if (d.model == DEEPIFM) return deepifmForward(d, b, rows, scratch, training);
-  for (let r: u32 = 0; r < rows; r++) {
-    const row = scratch + <usize>r * d.scratchRow;
-    let yHat: f32;
-    if (d.model == FM) yHat = fmForward(d, b + r, training);
-    else if (d.model == AFM) yHat = afmForward(d, b + r, row, training);
-    else yHat = ifmForward(d, b + r, row, training);
-    store<f32>(d.yHat + (<usize>(b + r) << 2), yHat);
+/**
+ * Scores of the block of rows that begins with b, into d.yHat.
+ *
+ * @param from the first of the rows that are cut into blocks
+ * @param to   behind the last
+ * @returns rows of the block
+ */
+function forward(d: Desc, from: u32, b: u32, to: u32, scratch: usize, training: bool): u32 {
+  if (d.sharedRows && (b - from) % d.sharedRows == 0) {
+    const rows = min(d.sharedRows, to - b);
+    if (sharedForward(d, b, rows, scratch, training)) return rows;
   }
+  const rows = min(d.blockRows, to - b);
+  if (d.model == INN) innForward(d, b, rows, scratch, training);
+  else if (d.model == DEEPIFM) deepifmForward(d, b, rows, scratch, training);
+  else {
+    for (let r: u32 = 0; r < rows; r++) {
+      const row = scratch + <usize>r * d.scratchRow;
+      let yHat: f32;
+      if (d.model == FM) yHat = fmForward(d, b + r, training);
+      else if (d.model == AFM) yHat = afmForward(d, b + r, row, training);
+      else yHat = ifmForward(d, b + r, row, training);
+      store<f32>(d.yHat + (<usize>(b + r) << 2), yHat);
+    }
+  }
+  return rows;
 }
 
-/** Backward of the same block; `dy` is f32[blockRows]. */
+/** Backward of the same block; `dy` is f32[rows]. */
 function backward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usize, chunk: usize): void {
+  if (d.sharedRows && sharedPairs(d, scratch)) return sharedBackward(d, b, rows, scratch, dy, chunk);
   if (d.model == INN) return innBackward(d, b, rows, scratch, dy, chunk);
   if (d.model == DEEPIFM) return deepifmBackward(d, b, rows, scratch, dy, chunk);
   for (let r: u32 = 0; r < rows; r++) {
@@ -149,22 +164,12 @@ function trainChunk(d: Desc, c: u32, scratch: usize): void {
   memory.fill(chunk, 0, <usize>d.chunkFloats << 2);
   let loss: f64 = 0;
   for (let b = from; b < to; ) {
-    const most = sharedRows(d, to - b), pairs = sharedPairs(d, b, most, scratch, true);
-    if (pairs) {
-      sharedForward(d, b, most, pairs, scratch, true);
-      loss += lossOfRows(dy, d, b, most);
-      sharedBackward(d, b, most, pairs, scratch, dy, chunk);
-      b += most;
-      continue;
-    }
-    for (const end = b + most; b < end; b += d.blockRows) {
-      const rows = min(d.blockRows, end - b);
-      forward(d, b, rows, scratch, true);
-      // Behind the rows of a block that is not full; a call for a few bytes is dear where a block is a row.
-      if (rows < d.blockRows) memory.fill(dy, 0, <usize>d.blockRows << 2);
-      loss += lossOfRows(dy, d, b, rows);
-      backward(d, b, rows, scratch, dy, chunk);
-    }
+    const rows = forward(d, from, b, to, scratch, true);
+    // Behind the rows of a block that is not full; a call for a few bytes is dear where a block is a row.
+    if (rows < d.blockRows) memory.fill(dy, 0, <usize>d.blockRows << 2);
+    loss += lossOfRows(dy, d, b, rows);
+    backward(d, b, rows, scratch, dy, chunk);
+    b += rows;
   }
   store<f64>(d.chunkLoss + (<usize>c << 3), loss);
 }
@@ -328,15 +333,7 @@ export function predictBegin(d: Desc): void {
 }
 
 function scoreRows(d: Desc, from: u32, to: u32, scratch: usize): void {
-  for (let b = from; b < to; ) {
-    const most = sharedRows(d, to - b), pairs = sharedPairs(d, b, most, scratch, false);
-    if (pairs) {
-      sharedForward(d, b, most, pairs, scratch, false);
-      b += most;
-      continue;
-    }
-    for (const end = b + most; b < end; b += d.blockRows) forward(d, b, min(d.blockRows, end - b), scratch, false);
-  }
+  for (let b = from; b < to; ) b += forward(d, from, b, to, scratch, false);
 }
 
 /** A whole batch on one thread. */

@@ -78,20 +78,40 @@ export function productMask(d: Desc, b: u32, scratch: usize, training: bool): us
  * @returns address of T_p after dropout, f32[Pp]
  */
 export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, mask: usize, training: bool): usize {
-  const P = pairCount(d, scratch), Pp = (P + 3) & ~3;
-  const products = scratch + d.sProducts, hidden = scratch + d.sHidden;
-  const aBytes = <usize>d.Ap << 2;
+  const P = pairCount(d, scratch);
+  pairsForward(
+    d, scratch + d.sProducts, scratch + d.sSlots, fields, mask, pairsOf(d, scratch), (P + 3) & ~3, scratch + d.sScores,
+    scratch + d.sHidden, false,
+  );
+  return attendedWeights(d, b, scratch, training);
+}
+
+/**
+ * Of some pairs: e_p, a few at a time; c_p and (e_p W)ᵀ of all.
+ *
+ * @param products room for f32[Kp, FORWARD_FLOATS / Kp]
+ * @param scores   out f32[Pp]
+ * @param hidden   out f32[Ap, Pp], or f32[Pp, Ap] where byPair is set
+ */
+export function pairsForward(
+  d: Desc, products: usize, slots: usize, fields: usize, mask: usize, pairs: usize, Pp: u32, scores: usize, hidden: usize,
+  byPair: bool,
+): void {
+  const aBytes = <usize>d.Ap << 2, pBytes = <usize>Pp << 2;
   const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
-  const slots = scratch + d.sSlots, scores = scratch + d.sScores, pairs = pairsOf(d, scratch);
-  const maskBytes = mask ? maskRowBytes(d) : 0, pBytes = <usize>Pp << 2;
+  const maskBytes = mask ? maskRowBytes(d) : 0;
   const group = max<u32>(8, FORWARD_FLOATS / d.Kp & ~7);
   for (let p: u32 = 0; p < Pp; p += group) {
-    const count = min(group, Pp - p), first = <usize>p;
-    const own = mask + first * maskBytes;
-    productsForward(products, scores + (first << 2), d, fields, slots, own, pairs + first * PAIR_BYTES, count, scale);
-    matmulTransposedA(hidden + (first << 2), d.attnW, products, d.Kp, d.Ap, count, pBytes, aBytes, <usize>count << 2, false);
+    const count = min(group, Pp - p), first = <usize>p, bytes = <usize>count << 2;
+    productsForward(
+      products, scores + (first << 2), d, fields, slots, mask + first * maskBytes, pairs + first * PAIR_BYTES, count, scale,
+    );
+    if (byPair) {
+      matmulTransposedA(hidden + first * aBytes, products, d.attnW, d.Kp, count, d.Ap, aBytes, bytes, aBytes, false);
+    } else {
+      matmulTransposedA(hidden + (first << 2), d.attnW, products, d.Kp, d.Ap, count, pBytes, aBytes, bytes, false);
+    }
   }
-  return attendedWeights(d, b, scratch, training);
 }
 
 /** Attention weights of a row from (e_p W)ᵀ in d.sHidden. Returns the address of T_p after dropout, f32[Pp]. */

@@ -1,13 +1,10 @@
 import { Desc } from "../abi";
-import { matmulTransposedA } from "../kernels/dense";
 import { distinctBegin, distinctPairs, gatherPairs, scatterPairs } from "../kernels/distinct";
 import { KEEP_ALL } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
-import { linearForward } from "../kernels/linear";
-import { productsForward } from "../kernels/products";
 import {
-  attendedGradients, attendedRecords, attendedSum, attendedWeights, chunkFields, FORWARD_FLOATS, pairCount, pairsBackward,
-  rowBegin,
+  attendedGradients, attendedRecords, attendedSlots, attendedSum, attendedWeights, chunkFields, pairCount, pairsBackward,
+  pairsForward, rowBegin,
 } from "./attended";
 
 /*
@@ -26,19 +23,12 @@ function rowOf(d: Desc, scratch: usize, r: u32): usize {
   return scratch + d.sShared + <usize>r * d.sharedRow;
 }
 
-/** Rows of the next block out of `left`. */
-@inline
-export function sharedRows(d: Desc, left: u32): u32 {
-  return d.sharedRows ? min(d.sharedRows, left) : left;
-}
-
 /**
  * Looks for the distinct pairs of rows b … b + rows - 1. Dropout of the products makes every pair of every row another one.
  *
  * @returns how many, padded to 4; or 0: more than four of five, so that the rows had better be done one by one
  */
-export function sharedPairs(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): u32 {
-  if (!d.sharedRows || rows < FIRST_ROWS || (training && d.keepProducts < KEEP_ALL)) return 0;
+function findPairs(d: Desc, b: u32, rows: u32, scratch: usize): u32 {
   distinctBegin(d, scratch);
   let count: u32 = 1;
   for (let r: u32 = 0; r < rows; r++) {
@@ -54,39 +44,34 @@ export function sharedPairs(d: Desc, b: u32, rows: u32, scratch: usize, training
   return count;
 }
 
-/** The slots of a row that are new, x_s v[j_s]. */
+/** Pairs of the block that forward has computed together, or 0: its rows are done one by one. */
 @inline
-function gatherNew(d: Desc, slots: usize, rowSlots: usize, features: usize, values: usize): void {
-  const laneBytes = <usize>d.Kp << 2;
-  for (let i: usize = 0, end = <usize>d.M << 2; i < end; i += 4) {
-    const slot = <usize>load<u32>(rowSlots + i);
-    if (!(slot & 1)) continue;
-    const v = d.table + <usize>load<u32>(features + i) * (<usize>d.rowFloats << 2), to = slots + slot - 1;
-    const x = values ? v128.load32_splat(values + i) : f32x4.splat(1);
-    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(to + k, f32x4.mul(x, v128.load(v + k)));
-  }
+export function sharedPairs(d: Desc, scratch: usize): u32 {
+  return load<u32>(scratch + d.sCounts, 8);
 }
 
-/** Scores of the rows, into d.yHat. @param pairs of sharedPairs */
-export function sharedForward(d: Desc, b: u32, rows: u32, pairs: u32, scratch: usize, training: bool): void {
-  const slots = scratch + d.sBlockSlots;
-  memory.fill(slots, 0, <usize>d.Kp << 2);
+/**
+ * Scores of the block of rows b … b + rows - 1, into d.yHat, if that pays.
+ *
+ * @returns whether it does
+ */
+export function sharedForward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): bool {
+  const few = rows < FIRST_ROWS || (training && d.keepProducts < KEEP_ALL);
+  const pairs: u32 = few ? 0 : findPairs(d, b, rows, scratch);
+  store<u32>(scratch + d.sCounts, pairs, 8);
+  if (!pairs) return false;
+  const slots = scratch + d.sBlockSlots, laneBytes = <usize>d.Kp << 2;
+  memory.fill(slots, 0, laneBytes);
   for (let r: u32 = 0; r < rows; r++) {
-    const begin = rowBegin(d, b + r), features = d.features + begin, values = d.values ? d.values + begin : 0;
-    gatherNew(d, slots, rowOf(d, scratch, r) + d.sRowSlots, features, values);
-    store<f32>(d.yHat + (<usize>(b + r) << 2), linearForward(d, features, values, d.M));
+    store<f32>(d.yHat + (<usize>(b + r) << 2), attendedSlots(d, b + r, scratch));
+    let rowSlots = rowOf(d, scratch, r) + d.sRowSlots, from = scratch + d.sSlots;
+    for (const end = from + laneBytes * d.M; from < end; from += laneBytes, rowSlots += 4) {
+      const slot = load<u32>(rowSlots);
+      if (slot & 1) memory.copy(slots + slot - 1, from, laneBytes);
+    }
   }
-
-  const Z = scratch + d.sPairHidden, C = scratch + d.sPairScores, products = scratch + d.sProducts;
-  const aBytes = <usize>d.Ap << 2;
-  const group = max<u32>(8, FORWARD_FLOATS / d.Kp & ~7);
-  for (let p: u32 = 0; p < pairs; p += group) {
-    const some = min(group, pairs - p), first = <usize>p, bytes = <usize>some << 2;
-    const list = scratch + d.sBlockPairs + first * PAIR_BYTES;
-    productsForward(products, C + (first << 2), d, d.fieldPairs, slots, 0, list, some, 1);
-    matmulTransposedA(Z + first * aBytes, products, d.attnW, d.Kp, some, d.Ap, aBytes, bytes, aBytes, false);
-  }
-
+  const Z = scratch + d.sPairHidden, C = scratch + d.sPairScores;
+  pairsForward(d, scratch + d.sProducts, slots, d.fieldPairs, 0, scratch + d.sBlockPairs, pairs, C, Z, true);
   for (let r: u32 = 0; r < rows; r++) {
     const row = rowOf(d, scratch, r);
     const P = pairCount(d, row);
@@ -95,6 +80,7 @@ export function sharedForward(d: Desc, b: u32, rows: u32, pairs: u32, scratch: u
     const at = d.yHat + (<usize>(b + r) << 2);
     store<f32>(at, load<f32>(at) + attendedSum(d, row, attendedWeights(d, b + r, row, training)));
   }
+  return true;
 }
 
 /** Bᵀ of B f32[m, n]. By single numbers: there are few. */
@@ -112,9 +98,8 @@ function transpose(out: usize, B: usize, m: u32, n: u32): void {
  * @param dy    f32[rows] dLoss/dŷ
  * @param chunk in/out f32[chunkFloats], accumulated (+=)
  */
-export function sharedBackward(
-  d: Desc, b: u32, rows: u32, pairs: u32, scratch: usize, dy: usize, chunk: usize,
-): void {
+export function sharedBackward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usize, chunk: usize): void {
+  const pairs = sharedPairs(d, scratch);
   const aBytes = <usize>d.Ap << 2;
   const dZ = scratch + d.sPairHidden, dC = scratch + d.sPairScores, slotGrad = scratch + d.sBlockGrad;
   const hidden = scratch + d.sHiddenT;

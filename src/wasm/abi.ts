@@ -121,7 +121,6 @@ export const FIELDS = [
   ["sShared", "u32"],
   ["sRowSlots", "u32"],
   ["sRowPairs", "u32"],
-  ["sPlaces", "u32"],
   ["sCounts", "u32"],
   ["tableShift", "u32"],
   ["sTables", "u32"],
