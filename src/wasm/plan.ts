@@ -397,14 +397,17 @@ function blockRowsFor({ layers }: Layout, loss: Loss, scratchRow: number): numbe
   return Math.min(16, Math.max(4, 4 * Math.floor(BLOCK_BYTES / scratchRow / 4)));
 }
 
-/** Distinct pairs of a block are at most so many. */
-const SHARED_PAIRS = 4096;
+/** A block is a job of SCORES, and the smallest chunk. */
+const SHARED_ROWS = 64;
+
+/** What is kept of the distinct pairs of a block would leave the second cache with more pairs in a row. */
+const MOST_SHARED_PAIRS = 128;
 
 /** Weights of the attention: with fewer, looking for the distinct pairs costs what they save. */
-const SHARED_WEIGHTS = 512;
+const LEAST_SHARED_WEIGHTS = 512;
 
-/** Rows that compute their pairs together (assembly/models/shared.ts), or 0: a power of two, which SCORES are cut into. */
+/** Rows that compute their pairs together (assembly/models/shared.ts), or 0. */
 function sharedRowsFor({ model }: ModelConfig, weights: number, P: number): number {
-  if ((model !== "afm" && model !== "ifm") || weights < SHARED_WEIGHTS || P > SHARED_PAIRS / 16) return 0;
-  return Math.min(64, 2 ** Math.floor(Math.log2(SHARED_PAIRS / P)));
+  if (model !== "afm" && model !== "ifm") return 0;
+  return weights < LEAST_SHARED_WEIGHTS || P > MOST_SHARED_PAIRS ? 0 : SHARED_ROWS;
 }
