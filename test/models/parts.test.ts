@@ -79,7 +79,7 @@ describe.each(BUILDS)("$build", ({ module }) => {
       expect(whole.session.chunkRows).toBe(64);
       const parts = [1, 2, 3].map((seed) => ({
         random: new Random(seed),
-        session: new TestSession(module, model, rows, train),
+        session: new TestSession(module, model, rows, train, 2),
       }));
       // The last batch is smaller, so that what the ones before left behind would be seen.
       for (const [first, count] of [

@@ -179,8 +179,11 @@ export class TestSession {
   readonly desc: Desc;
   #step = 0;
 
-  /** @param train `keep` and so on; without momentum as optimizer there are no `gradients` */
-  constructor(kernels: KernelBuild, model: RefModel, rows: readonly RefRow[], train: TrainOptions = {}) {
+  /**
+   * @param train   `keep` and so on; without momentum as optimizer there are no `gradients`
+   * @param threads room for so many; with several, jobs of a phase may run in any order
+   */
+  constructor(kernels: KernelBuild, model: RefModel, rows: readonly RefRow[], train: TrainOptions = {}, threads = 1) {
     const config = { ...model.config, batchNorm: "batch_norm.gamma" in model.tensors };
     this.train = validateTrainConfig(
       { batchSize: rows.length, bpr: { groupBy: [0] }, ...train } as Partial<TrainConfig>,
@@ -190,10 +193,8 @@ export class TestSession {
     this.rows = rows.length;
     this.unit = config.loss === "bpr" ? 2 : 1;
     const data = datasetOf(rows);
-    this.session = new Session(kernels, validateModelConfig({ ...config }), data.maxSlots, {
-      config: this.train,
-      data,
-    });
+    const plan = { config: this.train, data };
+    this.session = new Session(kernels, validateModelConfig({ ...config }), data.maxSlots, plan, threads);
     this.desc = new Desc(this.session.memory, descAddress(this.session));
     for (const spec of this.session.layout.tensors) {
       this.session.write(spec, Float32Array.from(model.tensors[spec.name]!.data));
