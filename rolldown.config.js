@@ -8,6 +8,9 @@ import { defineConfig } from "rolldown";
 /** Runtimes without files, but for `inline`: that is any runtime. */
 const WEB = ["browser", "workerd", "edge-light", "inline"];
 
+/** What the two processes of `ifm-wasm serve` use, and no application that has the library. */
+const SERVING = /src[\\/](cli[\\/])?serve[\\/]/;
+
 const output = {
   dir: "dist",
   format: "esm",
@@ -32,7 +35,9 @@ const inlineKernels = {
  * when it is.
  */
 function entry(name, source, runtime, platform = "neutral") {
-  const codeSplitting = runtime.startsWith("browser") && { groups: [{ name: "shared", minShareCount: 2 }] };
+  // A bundler's worker may have to be one file.
+  const codeSplitting = runtime.startsWith("browser") &&
+    !name.startsWith("worker") && { groups: [{ name: "shared", minShareCount: 2 }] };
   return {
     input: { [name]: source },
     platform,
@@ -48,12 +53,35 @@ function entry(name, source, runtime, platform = "neutral") {
 export default defineConfig([
   {
     // What several entries use goes into chunks beside them: the code finds files of the package relative to its own.
-    input: { node: "src/node.ts", metrics: "src/metrics.ts", cli: "src/cli.ts" },
+    input: {
+      node: "src/node.ts",
+      metrics: "src/metrics.ts",
+      checkpoint: "src/checkpoint.ts",
+      cli: "src/cli.ts",
+      "serve-worker": "src/cli/serve/worker.ts",
+    },
     platform: "node",
     external: /^node:/,
-    output: { ...output, codeSplitting: { groups: [{ name: "library", minShareCount: 2 }] } },
+    output: {
+      ...output,
+      codeSplitting: {
+        groups: [
+          { name: "errors", test: /\/src\/errors\.ts$/, priority: 3 },
+          // Loaded by trainers that are asked for checkpoints only.
+          { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-format|xxhash)\.ts$/, priority: 2 },
+          { name: "library", test: (id) => !SERVING.test(id), minShareCount: 2, priority: 1 },
+          { name: "serving", minShareCount: 2 },
+        ],
+      },
+    },
   },
+  // No model, no kernels: it is used beside whichever entry gave the model.
+  { input: { serve: "src/serve.ts" }, platform: "neutral", output: { ...output, codeSplitting: false } },
   ...WEB.map((runtime) => entry(runtime, "src/web.ts", runtime)),
+  // The page's side of `ifm-wasm/worker`, and what runs in workers; the code finds them as files beside it.
+  entry("worker", "src/worker.ts", "browser"),
+  entry("worker-host", "src/worker-host.ts", "browser"),
+  entry("worker-thread", "src/worker-thread.ts", "browser"),
   // The same without the trainer; `predict` is Node's.
   entry("predict", "src/predict.ts", "node", "node"),
   ...WEB.map((runtime) => entry(`predict-${runtime}`, "src/predict.ts", `${runtime}-predict`)),

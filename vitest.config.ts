@@ -5,7 +5,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config
 import { systemProgram } from "./test/runtimes/install.js";
 
 /** Tests of what `npm run build` makes: too slow for the fast loop, which needs no build. */
-const OF_THE_BUILD = ["test/cli/process.test.ts", "test/package.test.ts"];
+const OF_THE_BUILD = ["test/cli/process.test.ts", "test/cli/serve.test.ts", "test/package.test.ts"];
 
 /** Unit tests that run in a browser, too: those of folders of the core that use nothing of Node themselves. */
 const OF_THE_CORE = ["data", "kernels", "metrics", "model", "models", "reference", "train", "tune", "wasm"];
@@ -74,7 +74,14 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/slow/**", "test/runtimes/**", "test/bundlers/**", "test/fuzz/**", ...OF_THE_BUILD],
+          exclude: [
+            "test/slow/**",
+            "test/runtimes/**",
+            "test/bundlers/**",
+            "test/fuzz/**",
+            "test/demo/**",
+            ...OF_THE_BUILD,
+          ],
           testTimeout: 30_000,
         },
       },
@@ -82,7 +89,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "slow",
-          include: ["test/{slow,fuzz}/**/*.test.ts", ...OF_THE_BUILD],
+          include: ["test/{slow,fuzz,demo}/**/*.test.ts", ...OF_THE_BUILD],
           exclude: ["**/node_modules/**"],
           testTimeout: 300_000,
           hookTimeout: 600_000,

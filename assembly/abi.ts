@@ -30,6 +30,10 @@ export const ADAGRAD: u32 = 2;
 export const ADAM: u32 = 3;
 export const FTRL: u32 = 4;
 
+export const F32: u32 = 0;
+export const F16: u32 = 1;
+export const I8: u32 = 2;
+
 @unmanaged
 export class Desc {
   // Model
@@ -184,6 +188,14 @@ export class Desc {
   sBlockPairs: u32; //     {s, t, p}[pairs] as in sPairs
   sPairHidden: u32; //     f32[pairs, Ap] e_p W, then its gradient
   sPairScores: u32; //     f32[pairs] <e_p, F_p>, then its gradient
+
+  // Prediction (table.ts)
+  tableFormat: u32; //     F32, F16, I8
+  recordBytes: u32; //     of a record of the table; 4 · rowFloats for F32
+  zeros: usize; //         f32[2, Kp]: of tables that are not F32
+
+  // Training
+  diverged: u32; //        1 after a step with a weight or a squared gradient that is not finite; stays until it is cleared
 }
 
 /** Bytes of the dropout mask of one pair. */

@@ -174,6 +174,22 @@ function cell(results, title, name, kind) {
   return name === OURS ? `**${rate}**` : `${rate} (${ratio(found.ratio)})`;
 }
 
+/** @param {Awaited<ReturnType<typeof import("./rank.js").benchRank>>} results */
+function rankSection(results) {
+  const times = (time, { rank }) => (time === undefined ? "–" : `${digits(time)} (${ratio(time / rank)})`);
+  return [
+    "## Ranking",
+    "",
+    `${results[0].candidates.toLocaleString("en")} candidates of two fields that share a context of eight, on one thread, the ten best of them wanted: milliseconds of`,
+    "`model.rank`, and of scoring the joined rows (in brackets how many times as long that takes).",
+    "",
+    table(
+      ["model", ">rank, ms", ">joined rows, one call", ">joined rows, one by one", ">onnxruntime-web, one call"],
+      results.map((r) => [r.title, digits(r.rank), times(r.predict, r), times(r.single, r), times(r.onnx, r)]),
+    ),
+  ];
+}
+
 /** @param {Awaited<ReturnType<typeof import("./peers/index.js").benchPeers>>} peers */
 function peersSection({ tasks, peers, missing, rounds, results }) {
   const titles = { train: "Training, rows/s", predict: "Prediction, rows/s", "one row": "One row, µs" };
@@ -218,6 +234,7 @@ export function document(results, plots) {
     ...(results.peers ? [peersSection(results.peers)] : []),
     ...(results.models ? [modelsSection(results.models)] : []),
     ...(results.fast ? [fastSection(results.fast)] : []),
+    ...(results.rank ? [rankSection(results.rank)] : []),
     ...(results.start ? [startSection(results.start)] : []),
     ...(results.scaling ? [scalingSection(results.scaling, plots)] : []),
     ...(results.kernels ? [kernelsSection(results.kernels)] : []),

@@ -4,7 +4,7 @@
  *
  *   npm run bench                          all of it: under 10 minutes
  *   npm run bench -- --quick               a minute's worth of all of it
- *   npm run bench -- --only models,peers   of limits, models, fast, start, scaling, kernels, versions, peers
+ *   npm run bench -- --only models,peers   of limits, models, fast, rank, start, scaling, kernels, versions, peers
  *   npm run bench -- --threads 1           without those that use several threads
  *
  * Ratios count only within one run, so --quick and --only write to build/bench/ and leave the documents alone.
@@ -21,12 +21,13 @@ import { measureLimits } from "./limits.js";
 import { load, machine } from "./machine.js";
 import { benchModels, threadsOf } from "./models.js";
 import { benchPeers } from "./peers/index.js";
+import { benchRank } from "./rank.js";
 import { benchScaling } from "./scaling.js";
 import { benchStart } from "./start.js";
 import { lineChart } from "./svg.js";
 import { benchVersions } from "./versions.js";
 
-const PARTS = ["limits", "models", "fast", "start", "scaling", "kernels", "versions", "peers"];
+const PARTS = ["limits", "models", "fast", "rank", "start", "scaling", "kernels", "versions", "peers"];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const BUILD = join(ROOT, "build/bench");
 
@@ -70,6 +71,7 @@ if (parts.includes("models")) {
   });
 }
 if (parts.includes("fast")) results.fast = await benchFast({ quick, log });
+if (parts.includes("rank")) results.rank = await benchRank({ rounds: quick ? 10 : 100, log });
 if (parts.includes("start")) results.start = await benchStart({ quick, log });
 if (parts.includes("scaling")) {
   results.scaling = await benchScaling({ threads: quick ? [1] : threads, seconds: quick ? 0.05 : 0.3, quick, log });

@@ -15,8 +15,12 @@ export type { Dataset } from "./data/dataset.js";
 export { LibfmParser } from "./data/libfm.js";
 export { type LibfmSource, readLibfm } from "./data/read.js";
 export { type ErrorCode, IfmError } from "./errors.js";
+export type { Explanation, NetworkContribution, PairContribution } from "./model/explanation.js";
 export { type LoadOptions, Model, type ModelSource, type PredictOptions } from "./model/model.js";
+export type { Ranking, RankOptions } from "./model/rank.js";
 export type { TrainingRecord } from "./model/record.js";
+export type { CandidateTable, FeatureRow, FeatureSlots } from "./model/slots.js";
+export type { Checkpoint, CheckpointFile, CheckpointOptions, CheckpointSource } from "./train/checkpoint-format.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export { createTrainer, type Trainer, type TrainerOptions, type TrainOptions } from "./train/trainer.js";
 export type {
@@ -26,6 +30,7 @@ export type {
   InitReport,
   Metrics,
   Progress,
+  RollbackEvent,
   StartEvent,
   TrainEvent,
 } from "./train/types.js";

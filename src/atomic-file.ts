@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
 import { constants, lstat, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { dirname, isAbsolute, join, sep } from "node:path";
 import { IfmError } from "./errors.js";
 
@@ -113,9 +114,17 @@ async function endOfLinks(path: string): Promise<string> {
   return end;
 }
 
-/** The name does not grow with the target's, which may be as long as names can be. */
+/**
+ * The name says who writes it (src/abandoned.ts reads that), and does not grow with the target's, which may be as long as
+ * names can be.
+ */
 function temporaryBeside(file: string): string {
-  return join(dirname(file), `.ifm-wasm-${process.pid}-${randomUUID()}.tmp`);
+  return join(dirname(file), `.ifm-wasm-${hostTag()}-${process.pid}-${randomUUID()}.tmp`);
+}
+
+/** Tells machines, and containers that share a folder, apart: numbers of processes mean nothing elsewhere. */
+export function hostTag(): string {
+  return hostname().replace(/\W/g, "_").slice(0, 64);
 }
 
 /** Makes the rename last. Folders that cannot be opened or synced (Windows, some mounts) leave that to the system. */

@@ -5,4 +5,4 @@ import { kernelBuilds } from "./runtime-web.js";
 export * from "./runtime-web.js";
 
 /** The kernels, fetched and compiled once. */
-export const kernelBuild = kernelBuilds({ one: () => new URL("../wasm/ifm.wasm", import.meta.url) });
+export const kernelBuild = kernelBuilds({ predict: () => new URL("../wasm/ifm-predict.wasm", import.meta.url) });

@@ -1,4 +1,5 @@
 import one from "../wasm/ifm.wasm?module";
+import predict from "../wasm/ifm-predict.wasm?module";
 import { kernelBuilds } from "./runtime-web.js";
 
 /* `#runtime` of Vercel's edge runtime and of Next.js, which call a `.wasm` file that is imported as a module so. */
@@ -6,4 +7,4 @@ import { kernelBuilds } from "./runtime-web.js";
 export * from "./runtime-web.js";
 
 /** The kernels. */
-export const kernelBuild = kernelBuilds({ one: () => one });
+export const kernelBuild = kernelBuilds({ one: () => one, predict: () => predict });

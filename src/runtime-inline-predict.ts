@@ -1,4 +1,4 @@
-import predict from "../wasm/ifm.wasm?inline";
+import predict from "../wasm/ifm-predict.wasm?inline";
 import { unpack } from "./inline.js";
 import { kernelBuilds } from "./runtime-web.js";
 
@@ -7,4 +7,4 @@ import { kernelBuilds } from "./runtime-web.js";
 export * from "./runtime-web.js";
 
 /** The kernels, unpacked and compiled once. */
-export const kernelBuild = kernelBuilds({ one: () => unpack(predict) });
+export const kernelBuild = kernelBuilds({ predict: () => unpack(predict) });

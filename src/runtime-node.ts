@@ -17,6 +17,7 @@ import { runThread, type ThreadData } from "./wasm/thread.js";
 // `wasm/` lies beside `src/` and, in the package, beside `dist/`.
 const BUILDS: Record<BuildName, { url: URL; shared: boolean }> = {
   one: { url: new URL("../wasm/ifm.wasm", import.meta.url), shared: false },
+  predict: { url: new URL("../wasm/ifm-predict.wasm", import.meta.url), shared: false },
   threads: { url: new URL("../wasm/ifm-threads.wasm", import.meta.url), shared: true },
   fast: { url: new URL("../wasm/ifm-fast.wasm", import.meta.url), shared: true },
 };
@@ -24,7 +25,7 @@ const BUILDS: Record<BuildName, { url: URL; shared: boolean }> = {
 const compiled = new Map<BuildName, Promise<WebAssembly.Module>>();
 
 /**
- * The kernels for one thread, for several, or with relaxed SIMD; compiled once.
+ * The kernels for training or models on one thread, for several threads, or with relaxed SIMD; compiled once.
  *
  * @throws IfmError IFM_WASM, caused by a CompileError when this runtime has no relaxed SIMD
  */
@@ -46,6 +47,11 @@ export function compileKernels(source: KernelSource): Promise<WebAssembly.Module
 /** Threads that this machine runs at once; 1 where there can be no others. */
 export function mostThreads(): number {
   return availableParallelism();
+}
+
+/** Why there can be no other threads; here there can. */
+export function whyOneThread(): string | undefined {
+  return undefined;
 }
 
 /** Another thread; it keeps no process alive. */

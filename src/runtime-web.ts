@@ -11,15 +11,13 @@ import type { BuildName, KernelBuild } from "./wasm/load.js";
 /**
  * The function `kernelBuild` of a runtime.
  *
- * @param sources kernels that the runtime has, compiled when they are asked for; those for one thread do for several,
- *   of which no other then starts
+ * @param sources kernels that the runtime has, compiled when they are asked for
  */
 export function kernelBuilds(
   sources: Partial<Record<BuildName, () => KernelSource | Promise<KernelSource>>>,
 ): (build: BuildName) => Promise<KernelBuild> {
   const compiled = new Map<BuildName, Promise<WebAssembly.Module>>();
-  return async (build) => {
-    const name = build === "threads" && sources.threads === undefined ? "one" : build;
+  return async (name) => {
     const source = sources[name];
     if (source === undefined) throw new WebAssembly.CompileError(`there are no kernels "${name}" here`);
     let module = compiled.get(name);
@@ -41,6 +39,11 @@ export function compileKernels(source: KernelSource): Promise<WebAssembly.Module
 /** Threads that this runtime runs at once. */
 export function mostThreads(): number {
   return 1;
+}
+
+/** Why there can be no other threads. */
+export function whyOneThread(): string | undefined {
+  return "this runtime has no others";
 }
 
 /** Another thread. */

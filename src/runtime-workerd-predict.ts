@@ -1,4 +1,4 @@
-import predict from "../wasm/ifm.wasm";
+import predict from "../wasm/ifm-predict.wasm";
 import { kernelBuilds } from "./runtime-web.js";
 
 /* `#runtime` of `ifm-wasm/predict` in workerd. */
@@ -6,4 +6,4 @@ import { kernelBuilds } from "./runtime-web.js";
 export * from "./runtime-web.js";
 
 /** The kernels. */
-export const kernelBuild = kernelBuilds({ one: () => predict });
+export const kernelBuild = kernelBuilds({ predict: () => predict });

@@ -15,6 +15,8 @@ interface Import {
   to: string;
   /** The names in braces. */
   names: string[];
+  /** `import type`, `export type`: nothing of it is left when it runs. */
+  isType: boolean;
 }
 
 function sourcesIn(folder: string): string[] {
@@ -32,7 +34,8 @@ function importsOf(from: string): Import[] {
     const target = source ?? bare;
     const to = target.startsWith(".") ? posix.join(dirname(from), target).replace(/\.[jt]s$/, "") : target;
     const braces = /\{([^}]*)\}/.exec(clause)?.[1] ?? "";
-    return { from, to, names: braces.split(",").flatMap((name) => name.trim().split(/\s+as\s+/)[0] || []) };
+    const isType = /^\s*type\b/.test(clause);
+    return { from, to, isType, names: braces.split(",").flatMap((name) => name.trim().split(/\s+as\s+/)[0] || []) };
   });
 }
 
@@ -94,15 +97,34 @@ describe("src/", () => {
     expect(show(metrics.filter(({ to }) => !/^src\/(metrics\/[^/]+|data\/groups|errors)$/.test(to)))).toEqual([]);
   });
 
-  it("knows Node in five places", () => {
+  it("has a server that knows no runtime: of models it knows the types, and how rows are put together", () => {
+    const serve = src.filter(({ from }) => /^src\/serve(\.ts$|\/)/.test(from));
+    expect(serve.length).toBeGreaterThan(0);
+    const allowed = /^src\/(serve\/[^/]+|errors|version|model\/(slots|model|explanation))$/;
+    expect(show(serve.filter(({ to }) => !allowed.test(to)))).toEqual([]);
+    const others = src.filter(({ from }) => !isCli(from) && !/^src\/serve(\.ts$|\/)/.test(from));
+    expect(show(others.filter(({ to }) => /^src\/serve(\/|$)/.test(to)))).toEqual([]);
+  });
+
+  it("knows Node in six places", () => {
     const places = (path: string) =>
       isCli(path) ||
-      ["src/runtime-node.ts", "src/atomic-file.ts", "src/data/open.ts", "src/data/cache.ts"].includes(path);
+      ["runtime-node", "atomic-file", "abandoned", "data/open", "data/cache"].includes(path.slice(4, -3));
     expect(show(src.filter(({ from, to }) => to.startsWith("node:") && !places(from)))).toEqual([]);
   });
 
   it("has a cache of data files that only the command line knows", () => {
     expect(show(src.filter(({ from, to }) => to === "src/data/cache" && !isCli(from)))).toEqual([]);
+  });
+
+  it("has a page's side of the worker that brings nothing along that computes", () => {
+    const client = ["connection", "client", "trainer", "model", "packing", "chunks", "protocol", "page-threads"];
+    const allowed =
+      /^src\/(errors|version|fetch|opfs|threads-browser|data\/streams|worker\/(connection|client|trainer|model|packing|chunks|protocol|page-threads))$/;
+    const own = client.map((name) => `src/worker/${name}.ts`).concat("src/worker.ts");
+    const values = src.filter(({ from, isType }) => own.includes(from) && !isType);
+    expect(values.length).toBeGreaterThan(0);
+    expect(show(values.filter(({ to }) => !allowed.test(to)))).toEqual([]);
   });
 
   it("has an API without a runtime: nothing that src/api.ts reaches imports node:*", () => {

@@ -60,7 +60,9 @@ describe("commands in the documents", () => {
     let seen = 0;
     for (const name of documents) {
       const text = read(name).replace(/\\\n\s*/g, "");
-      for (const [line, command] of text.matchAll(/\bifm-wasm (train|predict|evaluate|inspect|check)\b[^`\n|&;#]*/g)) {
+      for (const [line, command] of text.matchAll(
+        /\bifm-wasm (train|predict|evaluate|inspect|check|serve)\b[^`\n|&;#]*/g,
+      )) {
         if (!known.has(command)) known.set(command, await optionsOf(command));
         for (const option of line.match(/--[a-z][a-z0-9_-]*/g) ?? []) {
           seen++;

@@ -1,7 +1,15 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { IfmError } from "../src/errors.js";
-import { breathe, kernelBuilds, mostThreads, readModelFile, startThread, writeModelFile } from "../src/runtime-web.js";
+import {
+  breathe,
+  kernelBuilds,
+  mostThreads,
+  readModelFile,
+  startThread,
+  whyOneThread,
+  writeModelFile,
+} from "../src/runtime-web.js";
 
 // What runtimes without files have in common. test/bundlers and test/runtimes run whole entries.
 
@@ -30,9 +38,8 @@ describe("the kernels of a runtime", () => {
     expect((await kernelBuild("one")).module).toBeInstanceOf(WebAssembly.Module);
   });
 
-  it("are those for one thread where there are no others, and never of relaxed SIMD unless there are some", async () => {
+  it("are none of relaxed SIMD unless there are some", async () => {
     const kernelBuild = kernelBuilds({ one: () => bytes });
-    expect(await kernelBuild("threads")).toEqual(await kernelBuild("one"));
     await expect(kernelBuild("fast")).rejects.toBeInstanceOf(WebAssembly.CompileError);
   });
 
@@ -46,6 +53,7 @@ describe("the kernels of a runtime", () => {
 describe("a runtime without files and threads", () => {
   it("starts no thread", async () => {
     expect(mostThreads()).toBe(1);
+    expect(whyOneThread()).toBe("this runtime has no others");
     await expect(startThread()).rejects.toThrow("this runtime has none");
   });
 

@@ -31,7 +31,7 @@ function packagesOf(lock: string): [name: string, entry: Locked][] {
 
 /** Licences that allow everything that this project does, without conditions on its own code. */
 const PERMISSIVE =
-  /^(MIT|ISC|Apache-2\.0|BSD-[23]-Clause|0BSD|BlueOak-1\.0\.0|CC0-1\.0|Unlicense|Python-2\.0|CC-BY-4\.0)$/;
+  /^(MIT|ISC|Apache-2\.0|BSD-[23]-Clause|0BSD|BlueOak-1\.0\.0|CC0-1\.0|Unlicense|Zlib|Python-2\.0|CC-BY-4\.0)$/;
 const isPermissive = (license: string) =>
   license
     .replace(/[()]/g, "")

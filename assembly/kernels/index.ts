@@ -15,8 +15,10 @@ import * as occurrences from "./occurrences";
 import * as optimizer from "./optimizer";
 import * as pairwise from "./pairwise";
 import * as products from "./products";
+import * as integrate from "./integrate";
 import * as sampling from "./sampling";
 import * as scatter from "./scatter";
+import * as table from "./table";
 
 export { softmax, softmaxBackward } from "./attention";
 export { matmul, matmulTransposedA } from "./dense";
@@ -24,8 +26,9 @@ export { gatherPairs, scatterPairs } from "./distinct";
 export { dropout, dropoutMask } from "./dropout";
 export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
-export { squaredNorm } from "./optimizer";
+export { squaredNorm, stepIsFinite } from "./optimizer";
 export { pairwiseBackward } from "./pairwise";
+export { topKeep, topSort } from "./top";
 
 /** End of the module's own constants. */
 export function heapBase(): usize {
@@ -183,4 +186,40 @@ export function scatterRow(desc: usize, S: usize, features: usize, values: usize
 
 export function scatteredGradient(g: usize, record: usize, desc: usize, t: u32): void {
   scatter.scatteredGradient(g, record, changetype<Desc>(desc), t);
+}
+
+export function linearFrom(sum: f32, desc: usize, features: usize, values: usize, slots: u32): f32 {
+  return table.linearFrom(sum, changetype<Desc>(desc), features, values, slots);
+}
+
+export function gatherAt(slots: usize, desc: usize, at: usize, features: usize, values: usize, count: u32): u32 {
+  return table.gatherAt(slots, changetype<Desc>(desc), at, features, values, count);
+}
+
+export function pairwiseFrom(
+  sums: usize, z: usize, base: usize, desc: usize, features: usize, values: usize, slots: u32,
+): f32 {
+  return table.pairwiseFrom(sums, z, base, changetype<Desc>(desc), features, values, slots);
+}
+
+export function linearTerms(out: usize, desc: usize, features: usize, values: usize, slots: u32): void {
+  table.linearTerms(out, changetype<Desc>(desc), features, values, slots);
+}
+
+export function pairTerms(out: usize, desc: usize, gain: usize, features: usize, values: usize, s: u32, slots: u32): void {
+  table.pairTerms(out, changetype<Desc>(desc), gain, features, values, s, slots);
+}
+
+export function integratedGradients(out: usize, desc: usize, x: usize, blocks: u32, room: usize): f64 {
+  return integrate.integratedGradients(out, changetype<Desc>(desc), x, blocks, room);
+}
+
+export function pairwiseNorms(
+  linear: f32, base: usize, norm: f32, desc: usize, features: usize, values: usize, slots: u32,
+): f32 {
+  return table.pairwiseNorms(linear, base, norm, changetype<Desc>(desc), features, values, slots);
+}
+
+export function tableBegin(desc: usize): void {
+  table.tableBegin(changetype<Desc>(desc));
 }

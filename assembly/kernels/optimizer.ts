@@ -1,5 +1,5 @@
 import { ADAGRAD, ADAM, Desc, FTRL, MOMENTUM } from "../abi";
-import { madd, zero } from "../simd";
+import { hsum, madd, zero } from "../simd";
 
 /**
  * One step of the optimizer over `floats` neighbouring parameters; g = scale (gradient + l2 θ).
@@ -123,4 +123,25 @@ export function squaredNorm(theta: usize, gradient: usize, floats: u32, l2: f32)
     sum += g * g;
   }
   return sum;
+}
+
+/**
+ * Whether a step was one of finite numbers: θ after it, and the square of scale · gradient, which the states of some rules
+ * are sums of. x · 0 is 0 for finite x only.
+ *
+ * @param gradient f32[floats]; 0 pointer: all zero
+ */
+export function stepIsFinite(theta: usize, gradient: usize, floats: u32, scale: f32): bool {
+  const factor = f32x4.splat(scale);
+  let sum = zero();
+  for (const end = theta + (<usize>floats << 2); theta < end; theta += 16) {
+    let x = v128.load(theta);
+    if (gradient) {
+      const g = f32x4.mul(factor, v128.load(gradient));
+      x = madd(g, g, x);
+      gradient += 16;
+    }
+    sum = madd(x, zero(), sum);
+  }
+  return hsum(sum) == 0;
 }

@@ -6,6 +6,7 @@ import { PAIR_BYTES } from "../kernels/field";
 import { linearForward } from "../kernels/linear";
 import { gatherSlots, knownPairs, pairProducts, productsBackward, productsForward } from "../kernels/products";
 import { samplePairs } from "../kernels/sampling";
+import { gatherAt, linearFrom } from "../kernels/table";
 import { key, keepScale } from "../random";
 import { hsum, madd, zero } from "../simd";
 
@@ -37,17 +38,32 @@ export function attendedBegin(d: Desc): void {
   }
 }
 
+/** Only modules that predict know tables of other formats than f32. */
+@inline
+function gatherRow(d: Desc, slots: usize, features: usize, values: usize): u32 {
+  if (isDefined(SMALL_TABLES)) {
+    if (d.tableFormat) {
+      memory.fill(slots + (<usize>d.Kp << 2) * d.M, 0, <usize>d.Kp << 2);
+      return gatherAt(slots, d, 0, features, values, d.M);
+    }
+  }
+  return gatherSlots(slots, d, features, values);
+}
+
 /** Gathers the slots of row b and lists its pairs. Returns the linear part; the list is kept in the scratch. */
 export function attendedSlots(d: Desc, b: u32, scratch: usize): f32 {
   const begin = rowBegin(d, b);
   const features = d.features + begin, values = d.values ? d.values + begin : 0;
   let pairs = d.active, P = d.activeCount;
-  if (gatherSlots(scratch + d.sSlots, d, features, values) < d.M) {
+  if (gatherRow(d, scratch + d.sSlots, features, values) < d.M) {
     pairs = scratch + d.sPairs;
     P = knownPairs(pairs, d, features);
   }
   store<usize>(scratch + d.sState, pairs);
   store<u32>(scratch + d.sState, P, 4);
+  if (isDefined(SMALL_TABLES)) {
+    if (d.tableFormat) return linearFrom(load<f32>(d.bias), d, features, values, d.M);
+  }
   return linearForward(d, features, values, d.M);
 }
 

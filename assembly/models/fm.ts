@@ -3,15 +3,23 @@ import { batchNormForward } from "../kernels/batch-norm";
 import { dropout, KEEP_ALL, STREAM_PRODUCTS } from "../kernels/dropout";
 import { pairwiseBackward, pairwiseForward } from "../kernels/pairwise";
 import { scatterRow } from "../kernels/scatter";
+import { linearFrom, pairwiseFrom, pairwiseNorms } from "../kernels/table";
 import { key } from "../random";
 import { hsum, zero } from "../simd";
 
 /** Σ_k of row b of a buffer of records' width. */
 @inline
-function laneSum(z: usize, Kp: u32): f32 {
+export function laneSum(z: usize, Kp: u32): f32 {
   let sum = zero();
   for (const end = z + (<usize>Kp << 2); z < end; z += 16) sum = f32x4.add(sum, v128.load(z));
   return hsum(sum);
+}
+
+/** The same of a small table, for prediction. */
+function fmFromSmall(d: Desc, z: usize, features: usize, values: usize, slots: u32, sum: bool): f32 {
+  if (sum) return pairwiseNorms(load<f32>(d.bias), d.zeros, 0, d, features, values, slots);
+  pairwiseFrom(0, z, d.zeros, d, features, values, slots);
+  return load<f32>(d.bias) + linearFrom(0, d, features, values, slots);
 }
 
 /** Linear part of row b; Σ v x goes to d.rowSum[b] and, where `z` is not 0, the pair part to z. */
@@ -23,6 +31,9 @@ function linearAndPairs(d: Desc, b: u32, z: usize, sum: bool): f32 {
   const features = d.features + begin;
   const values = d.values ? d.values + begin : 0;
   const S = d.rowSum + <usize>b * (<usize>d.rowFloats << 2);
+  if (isDefined(SMALL_TABLES)) {
+    if (d.tableFormat) return fmFromSmall(d, z, features, values, slots, sum);
+  }
   const pairs = pairwiseForward(S, z, d, features, values, slots);
   const linear = load<f32>(d.bias) + load<f32>(S + (<usize>d.Kp << 2));
   return sum ? linear + pairs : linear;

@@ -40,7 +40,7 @@ export function lossCurve(
     },
   );
   const names = shown.map(({ name, paint }) => paint(name)).join(", ");
-  return `${title}, ${names}, epochs 1 to ${epochs.length}\n${chart.replace(/ +$/gm, "")}`;
+  return `${title}, ${names}, epochs ${epochs[0].epoch} to ${epochs[epochs.length - 1].epoch}\n${chart.replace(/ +$/gm, "")}`;
 }
 
 function isFiniteNumber(value: number | undefined): value is number {

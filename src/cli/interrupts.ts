@@ -2,7 +2,7 @@ import { EXIT } from "./exit.js";
 import type { Io } from "./io.js";
 
 /** `npx` passes on the Ctrl-C that the terminal has sent already: what follows the first this soon is the same one. */
-const SAME_INTERRUPT_MS = 500;
+export const SAME_INTERRUPT_MS = 500;
 
 /**
  * Ctrl-C and requests to terminate, while a training is under way: the first one asks the training to stop, so that

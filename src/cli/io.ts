@@ -7,6 +7,9 @@ export interface SampleFiles {
   validation: string;
 }
 
+/** Ctrl-C, or a request to terminate. */
+export type Signal = "SIGINT" | "SIGTERM";
+
 /** The world around the command: all that it reads and writes besides files. */
 export interface Io {
   /** Results. */
@@ -16,7 +19,7 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly sample: SampleFiles;
   /** Calls `listener` at every Ctrl-C or request to terminate, until the returned function is called. */
-  onInterrupt(listener: () => void): () => void;
+  onInterrupt(listener: (signal: Signal) => void): () => void;
   /** Ends the process at once. */
   exit(code: number): void;
 }

@@ -1,4 +1,4 @@
-import type { EpochEvent, Metrics, StartEvent } from "../train/types.js";
+import type { EpochEvent, Metrics, RollbackEvent, StartEvent } from "../train/types.js";
 import { VERSION } from "../version.js";
 import type { Io } from "./io.js";
 import type { Comparison, Ready, RunEnd, RunFiles, TrainReport } from "./report.js";
@@ -32,6 +32,7 @@ export class JsonReport implements TrainReport {
       memoryBytes: facts.memoryBytes,
       unknownFeatures: facts.unknownFeatures,
       init: facts.init,
+      resumed: facts.resumed,
       ...ready,
     });
   }
@@ -45,6 +46,10 @@ export class JsonReport implements TrainReport {
   interrupted(): void {}
 
   epoch(event: EpochEvent): void {
+    this.#write(event);
+  }
+
+  rollback(event: RollbackEvent): void {
     this.#write(event);
   }
 

@@ -5,23 +5,31 @@ import { check } from "./check.js";
 import { errorColors, hasColors, outputColors } from "./colors.js";
 import { evaluate } from "./evaluate.js";
 import { EXIT, reportError } from "./exit.js";
+import { explain } from "./explain.js";
 import { inspect } from "./inspect.js";
 import type { Io } from "./io.js";
 import {
   describeOption,
   EVALUATE_OPTIONS,
   type EvaluateValues,
+  EXPLAIN_OPTIONS,
+  type ExplainValues,
   type Group,
   JSON_OPTION,
   type JsonValues,
   type OptionSpec,
   PREDICT_OPTIONS,
   type PredictValues,
+  QUANTIZE_OPTIONS,
+  type QuantizeValues,
   TRAIN_OPTIONS,
   type TrainValues,
 } from "./options.js";
 import { parseValue } from "./parse.js";
 import { predict } from "./predict.js";
+import { quantize } from "./quantize.js";
+import { SERVE_OPTIONS, type ServeValues } from "./serve/options.js";
+import { serve } from "./serve.js";
 import { train } from "./train.js";
 import { tune } from "./tune.js";
 import { TUNE_OPTIONS, type TuneValues } from "./tune-options.js";
@@ -108,10 +116,47 @@ Examples:
   ifm-wasm evaluate ifm.safetensors test.libfm --group-by 0 --top-k 5
   ifm-wasm evaluate click.safetensors test.libfm --calibration --bins 20`;
 
+const EXPLAIN_HELP = `
+${DATA_HELP}
+
+What the bias, each slot and each pair of slots add to the score of one row.
+Of the networks of inn and deepifm it is their integrated gradients.
+
+Examples:
+  ifm-wasm explain ifm.safetensors rows.libfm --row 17
+  ifm-wasm explain ifm.safetensors rows.libfm --row 17 --output why.svg
+  ifm-wasm explain ifm.safetensors rows.libfm --json | jq .pairs`;
+
+const QUANTIZE_HELP = `
+The embeddings become 16-bit floats, or 8-bit integers with a scale for each
+feature; weights of the attention and of networks stay as they are. Predictions
+are computed from the small form.
+
+Examples:
+  ifm-wasm quantize ifm.safetensors --to int8 --output small.safetensors
+  ifm-wasm quantize ifm.safetensors --to f16 --output half.safetensors \\
+    --validation rows.libfm`;
+
 const INSPECT_HELP = `
 Examples:
   ifm-wasm inspect ifm.safetensors
   ifm-wasm inspect ifm.safetensors --json | jq .config`;
+
+const SERVE_HELP = `
+Routes: POST /v1/rank /v1/predict /v1/explain, GET /v1/model /healthz /metrics
+/openapi.json. What they take and give: docs/SERVING.md.
+
+The URL is printed on stdout when all processes are ready. A model file that
+changes is loaded again; one that cannot be is named on stderr and at /v1/model,
+and the old model stays. SIGTERM lets requests that are there be answered, and
+ends with 0; Ctrl-C does the same, and ends with 130.
+
+Examples:
+  ifm-wasm serve ifm.safetensors
+  ifm-wasm serve ifm.safetensors --port 0 --workers 1
+  TOKEN=secret ifm-wasm serve ifm.safetensors --host 0.0.0.0 --token-env TOKEN
+  curl -d '{"rows":[{"features":[3,17,42]}]}' \\
+    -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/predict`;
 
 const CHECK_HELP = `
 ${DATA_HELP}
@@ -181,6 +226,17 @@ function buildProgram(io: Io, done: (exitCode: number) => void): Command {
       done(await evaluate(model, file, options, io)),
     );
 
+  addCommand(program, "explain", "say why a row has its score", EXPLAIN_OPTIONS, EXPLAIN_HELP)
+    .argument("<MODEL>", "model file")
+    .argument("<FILE>", "rows, of which one is explained")
+    .action(async (model: string, file: string, options: ExplainValues) =>
+      done(await explain(model, file, options, io)),
+    );
+
+  addCommand(program, "quantize", "make a model file smaller", QUANTIZE_OPTIONS, QUANTIZE_HELP)
+    .argument("<MODEL>", "model file")
+    .action(async (model: string, options: QuantizeValues) => done(await quantize(model, options, io)));
+
   addCommand(program, "inspect", "print what a model file holds", JSON_OPTION, INSPECT_HELP)
     .argument("<MODEL>", "model file")
     .action(async (model: string, options: JsonValues) => done(await inspect(model, options, io)));
@@ -188,6 +244,10 @@ function buildProgram(io: Io, done: (exitCode: number) => void): Command {
   addCommand(program, "check", "look for what is wrong or odd in a data file", JSON_OPTION, CHECK_HELP)
     .argument("<FILE>", "rows to look at")
     .action(async (file: string, options: JsonValues) => done(await check(file, options, io)));
+
+  addCommand(program, "serve", "answer requests over HTTP with a model", SERVE_OPTIONS, SERVE_HELP)
+    .argument("<MODEL>", "model file")
+    .action(async (model: string, options: ServeValues) => done(await serve(model, options, io)));
 
   return program;
 }

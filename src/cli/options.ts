@@ -13,10 +13,20 @@ import {
 } from "../config.js";
 import { IfmError } from "../errors.js";
 import type { TrainOptions } from "../train/trainer.js";
-import { list, name, number, oneOf, type Parser, path, threadCount, whole } from "./parse.js";
+import { cadence, list, name, number, oneOf, type Parser, path, threadCount, whole } from "./parse.js";
 
 /** Headings of the help, in this order. */
-export type Group = "Data" | "Search" | "Model" | "Training" | "Optimizers" | "Regularisation" | "Metrics" | "Output";
+export type Group =
+  | "Data"
+  | "Search"
+  | "Serving"
+  | "Limits"
+  | "Model"
+  | "Training"
+  | "Optimizers"
+  | "Regularisation"
+  | "Metrics"
+  | "Output";
 
 /** The defaults that one kind of model has with one loss. */
 export interface Defaults {
@@ -244,6 +254,22 @@ export const TRAIN_OPTIONS = {
     oneOf("authors"),
   ),
 
+  onDivergence: value(
+    "--on-divergence <what>",
+    "Training",
+    "when a loss, gradient or weight stops being finite: stop, or retry from the end of the best epoch with half the " +
+      "learning rate",
+    oneOf("stop", "retry"),
+    "stop",
+  ),
+  divergenceRetries: value(
+    "--divergence-retries <n>",
+    "Training",
+    "how often at most",
+    whole({ min: 1, max: 100 }),
+    "3",
+  ),
+
   momentum: value("--momentum <x>", "Optimizers", "μ of momentum", decay, (d) => d.train.momentum),
   beta1: value("--beta1 <x>", "Optimizers", "β₁ of adam", decay, (d) => d.train.adam.beta1),
   beta2: value("--beta2 <x>", "Optimizers", "β₂ of adam", decay, (d) => d.train.adam.beta2),
@@ -273,6 +299,25 @@ export const TRAIN_OPTIONS = {
     "model file to write",
     path,
     "ifm.safetensors, fm.safetensors, … by model",
+  ),
+  checkpoint: value(
+    "--checkpoint <dir>",
+    "Output",
+    "folder to write the whole state of training to, so that it can go on after an interrupt or a crash",
+    path,
+  ),
+  checkpointEvery: value(
+    "--checkpoint-every <n>",
+    "Output",
+    "how often: a time, a number of steps (batches) or of epochs; in any case at the end and at an interrupt",
+    cadence,
+    "5m",
+  ),
+  resume: value(
+    "--resume <dir>",
+    "Output",
+    "go on from the newest checkpoint in a folder, bit for bit as if nothing had happened",
+    path,
   ),
   threads: THREADS,
   fast: FAST,
@@ -332,12 +377,30 @@ export const EVALUATE_OPTIONS = {
   ...JSON_OPTION,
 } as const;
 
+export const EXPLAIN_OPTIONS = {
+  cache: NO_CACHE,
+  row: value("--row <n>", "Data", "which row, counted from 1", atLeastOne, "1"),
+  all: toggle("--all", "Output", "list all pairs, not only the largest"),
+  output: value("--output <file>", "Output", "heat map to write, .svg or .html", path),
+  ...JSON_OPTION,
+} as const;
+
+export const QUANTIZE_OPTIONS = {
+  cache: NO_CACHE,
+  to: value("--to <kind>", "Model", "type of the embeddings; int8 has a scale a feature", oneOf("f16", "int8")),
+  validation: value("--validation <file>", "Data", "rows on which both models are measured", path),
+  output: value("--output <file>", "Output", "file to write the model to", path),
+  ...JSON_OPTION,
+} as const;
+
 /** The values that the options of a table have after parsing; what was not given is missing. */
 export type Values<Table> = { [Key in keyof Table]?: Table[Key] extends OptionSpec<infer Value> ? Value : never };
 
 export type TrainValues = Values<typeof TRAIN_OPTIONS>;
 export type PredictValues = Values<typeof PREDICT_OPTIONS>;
 export type EvaluateValues = Values<typeof EVALUATE_OPTIONS>;
+export type ExplainValues = Values<typeof EXPLAIN_OPTIONS>;
+export type QuantizeValues = Values<typeof QUANTIZE_OPTIONS>;
 export type JsonValues = Values<typeof JSON_OPTION>;
 
 /** What an option means, what it accepts and what it is without, for the help. */

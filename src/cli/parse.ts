@@ -79,6 +79,24 @@ export const threadCount: Parser<number | "auto"> = {
   read: (text) => (text === "auto" ? text : whole({ min: 1, max: 256 }).read(text)),
 };
 
+const SECONDS = { s: 1, m: 60, h: 3600 } as const;
+const CADENCE = /^(\d+)(s|m|h| ?epochs?)?$/;
+
+/** How often something is done: `5m`, `500` steps or `2epochs`. */
+export const cadence: Parser<{ seconds?: number; steps?: number; epochs?: number }> = {
+  expects: "a time such as 30s, 5m or 2h, a number of steps, or a number of epochs such as 2epochs",
+  plural: "times, steps or epochs",
+  brief: "30s, 5m, 2h, 500, 2epochs, …",
+  read(text) {
+    const [, digits, unit] = CADENCE.exec(text) ?? [];
+    const count = Number(digits);
+    if (!Number.isSafeInteger(count) || count === 0) return undefined;
+    if (unit === undefined) return { steps: count };
+    if (unit === "s" || unit === "m" || unit === "h") return { seconds: count * SECONDS[unit] };
+    return { epochs: count };
+  },
+};
+
 export function oneOf<const T extends string>(...choices: readonly T[]): Parser<T> {
   const names = choices.join(", ");
   return {

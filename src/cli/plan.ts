@@ -29,6 +29,8 @@ export interface Need {
   data: number;
   /** The best weights so far. */
   bestWeights: number;
+  /** A copy of weights and optimizer state to go back to, with `--on-divergence retry`. */
+  lastGood: number;
   total: number;
 }
 
@@ -38,6 +40,8 @@ export interface Plan {
   need: Need;
   /** Bytes of memory that the machine has, or this process may have. */
   machine: number;
+  /** Most bytes of a checkpoint on disk. */
+  checkpoint: number;
   /** Estimates, without the time that evaluation takes. */
   rowsPerSecond: number;
   secondsPerEpoch: number;
@@ -46,7 +50,7 @@ export interface Plan {
 }
 
 /** What a training will need, from sizes alone. For `bpr` with drawn rows it is less than that: they are not counted. */
-export function needOf(config: ModelConfig, train: TrainConfig, data: FitData): Need {
+export function needOf(config: ModelConfig, train: TrainConfig, data: FitData, retries = false): Need {
   const { table, bytes: weights, rowFloats } = layoutOf(config);
   const { rows, features, values, maxSlots } = data.train;
   const n = config.features;
@@ -72,9 +76,10 @@ export function needOf(config: ModelConfig, train: TrainConfig, data: FitData): 
     work,
     data: [data.train, data.validation, data.test].reduce((sum, set) => sum + bytesOf(set), 0),
     bestWeights: weights,
+    lastGood: retries ? (1 + STATES[train.optimizer]) * weights : 0,
   };
   const linear = need.weights + need.optimizerState + need.rows + need.work;
-  return { ...need, linear, total: linear + need.data + need.bestWeights };
+  return { ...need, linear, total: linear + need.data + need.bestWeights + need.lastGood };
 }
 
 function bytesOf(set: Dataset | undefined): number {
@@ -105,13 +110,14 @@ export function refuseTooLarge(config: ModelConfig, need: Need, data: FitData, m
   const message = tooLong
     ? `${who} needs ${bytes(need.linear)} of WebAssembly memory, expected at most ${bytes(LINEAR_BYTES)}: ${parts}`
     : `${who} needs ${bytes(need.total)}, this machine has ${bytes(machine)}: ${parts}, ` +
-      `rows as they were read ${bytes(need.data)}, best weights so far ${bytes(need.bestWeights)}`;
+      `rows as they were read ${bytes(need.data)}, best weights so far ${bytes(need.bestWeights)}` +
+      (need.lastGood > 0 ? `, state to go back to ${bytes(need.lastGood)}` : "");
   throw new IfmError("IFM_MEMORY", message, { hint: whatToChange(need, features, data) });
 }
 
 /** What to change first: what most of the memory is for. */
 function whatToChange(need: Need, features: number, { train }: FitData): string {
-  const tables = need.weights + need.optimizerState + need.bestWeights;
+  const tables = need.weights + need.optimizerState + need.bestWeights + need.lastGood;
   if (tables < need.total / 2) {
     return need.work > need.rows + need.data
       ? "a smaller --batch-size, or fewer --factors, needs less work space"
@@ -159,13 +165,16 @@ export async function planTraining(options: Omit<TrainerOptions, "signal" | "onP
       if (performance.now() - started > 1000 * PROBE_SECONDS) break;
     }
     const { start } = trainer;
-    const guess = needOf(start.model, start.train, options.data);
+    const guess = needOf(start.model, start.train, options.data, options.onDivergence === "retry");
     const work = Math.max(0, start.memoryBytes - guess.weights - guess.optimizerState - guess.rows);
     const linear = start.memoryBytes;
     const secondsPerEpoch = rowsPerSecond > 0 ? rows / rowsPerSecond : 0;
     return {
       start,
-      need: { ...guess, work, linear, total: linear + guess.data + guess.bestWeights },
+      need: { ...guess, work, linear, total: linear + guess.data + guess.bestWeights + guess.lastGood },
+      // Of labels of two values, there is a score for each row.
+      checkpoint:
+        guess.weights + guess.optimizerState + guess.bestWeights + guess.lastGood + 4 * options.data.train.rows,
       machine: machineMemory(),
       rowsPerSecond,
       secondsPerEpoch,
@@ -177,7 +186,7 @@ export async function planTraining(options: Omit<TrainerOptions, "signal" | "onP
 }
 
 /** A plan for people. */
-export function describePlan({ start, need, machine, ...time }: Plan): string {
+export function describePlan({ start, need, machine, checkpoint, ...time }: Plan): string {
   const { model, train, rows } = start;
   const sets = (["train", "validation", "test"] as const)
     .filter((set) => rows[set] !== undefined)
@@ -191,6 +200,7 @@ export function describePlan({ start, need, machine, ...time }: Plan): string {
     size("WebAssembly memory", need.linear),
     size("rows as they were read", need.data),
     size("best weights so far", need.bestWeights),
+    ...(need.lastGood > 0 ? [size("state to go back to", need.lastGood)] : []),
     size("in all", need.total),
     size("this machine has", machine),
   ];
@@ -207,6 +217,8 @@ export function describePlan({ start, need, machine, ...time }: Plan): string {
     "memory",
     ...columns(sizes, [1]).map((line) => `  ${line}`),
     "",
+    `disk: at most ${bytes(checkpoint)} for a checkpoint, of which two are kept, three for a moment`,
+    "",
     `time, estimated from a moment of training, without evaluation`,
     ...columns([
       ["an epoch", `${duration(time.secondsPerEpoch)}, ${count(time.rowsPerSecond)} rows/s`],
@@ -219,7 +231,7 @@ export function describePlan({ start, need, machine, ...time }: Plan): string {
 }
 
 /** A plan for programs. */
-export function planEvent({ start, need, machine, ...time }: Plan): object {
+export function planEvent({ start, need, machine, checkpoint, ...time }: Plan): object {
   const { model, rows, parameters, train } = start;
   return {
     event: "plan",
@@ -230,6 +242,7 @@ export function planEvent({ start, need, machine, ...time }: Plan): object {
     memoryBytes: need.linear,
     bytes: need,
     machineBytes: machine,
+    checkpointBytes: checkpoint,
     epochs: train.epochs,
     estimate: time,
   };

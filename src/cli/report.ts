@@ -1,5 +1,5 @@
 import type { Loss, ModelKind } from "../config.js";
-import type { EpochEvent, Metrics, Progress, StartEvent } from "../train/types.js";
+import type { EpochEvent, Metrics, Progress, RollbackEvent, StartEvent } from "../train/types.js";
 import { type Colors, errorColors } from "./colors.js";
 import { lossCurve } from "./curve.js";
 import { shortPath } from "./files.js";
@@ -13,6 +13,8 @@ export interface RunFiles {
   validation?: string;
   test?: string;
   init?: string;
+  /** The checkpoint that training goes on from. */
+  resume?: string;
 }
 
 /** How long it took until the first batch. */
@@ -53,6 +55,8 @@ export interface TrainReport {
   baseline(comparison: Comparison): void;
   progress(progress: Progress): void;
   epoch(event: EpochEvent): void;
+  /** Training has diverged, and goes on from before. */
+  rollback(event: RollbackEvent): void;
   /** The user wants the training to end; `end` follows. */
   interrupted(): void;
   end(end: RunEnd): void;
@@ -64,6 +68,7 @@ export const SILENT: TrainReport = {
   baseline() {},
   progress() {},
   epoch() {},
+  rollback() {},
   interrupted() {},
   end() {},
 };
@@ -129,6 +134,10 @@ export class HumanReport implements TrainReport {
     this.#bar?.hide();
     this.#epochs.push(event);
     if (this.#table !== undefined) this.#say(this.#table.row(event));
+  }
+
+  rollback(): void {
+    this.#bar?.hide();
   }
 
   interrupted(): void {
@@ -217,6 +226,14 @@ function describeStart(start: StartEvent, files: RunFiles, ready: Ready | undefi
     const taken = start.init.taken.length === 0 ? "nothing" : start.init.taken.join(", ");
     subjects.push(["start from", `${files.init ?? "the FM"}: ${taken}`]);
   }
+  if (start.resumed !== undefined) {
+    const { epochs, row } = start.resumed;
+    const rest = row > 0 ? ` and ${count(row)} rows` : "";
+    subjects.push([
+      "resumed",
+      `after ${count(epochs)} ${epochs === 1 ? "epoch" : "epochs"}${rest}, ${shortPath(files.resume ?? "")}`,
+    ]);
+  }
   if (ready !== undefined) {
     const from = ready.fromCache ? ", from the cache" : "";
     const read = `rows read in ${duration(ready.readSeconds)}${from}`;
@@ -279,6 +296,12 @@ export function startWarnings(
 export function unknownFeatures(unknown: number, slots: number): string {
   if (unknown === 0) return "";
   return `${count(unknown)} of ${count(slots)} features (${percent(unknown / slots)}) are unknown to the model and count as absent`;
+}
+
+/** A sentence on a training that has diverged and goes on. */
+export function describeRollback({ message, to, lr, retry, retries }: RollbackEvent): string {
+  const from = to === 0 ? "the start" : `the end of epoch ${to}`;
+  return `${message}; goes on from ${from} with lr ${plain(lr)} (retry ${retry} of ${retries})`;
 }
 
 /** Writes a warning to stderr. */

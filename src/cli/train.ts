@@ -1,5 +1,6 @@
 import { access, mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
+import { removeAbandoned } from "../abandoned.js";
 import { checkWritable } from "../atomic-file.js";
 import { defaultModel, type ModelKind, type TrainConfig, validateTrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
@@ -7,9 +8,10 @@ import { IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
 import { configureModel } from "../train/configure.js";
 import { createTrainer, type Trainer, type TrainerOptions } from "../train/trainer.js";
-import type { EpochEvent, FitData } from "../train/types.js";
+import type { FitData } from "../train/types.js";
 import { compatDefaults } from "./authors.js";
 import { constantMetrics } from "./baseline.js";
+import { CheckpointFolder, type Found } from "./checkpoint-folder.js";
 import { errorColors } from "./colors.js";
 import { computeOptions } from "./compute.js";
 import { readRows } from "./data.js";
@@ -22,6 +24,7 @@ import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverr
 import { describePlan, needOf, planEvent, planTraining, refuseTooLarge } from "./plan.js";
 import {
   type Comparison,
+  describeRollback,
   HumanReport,
   type Ready,
   type RunEnd,
@@ -38,7 +41,7 @@ export async function train(file: string | undefined, options: TrainValues, io: 
   try {
     return await command.run();
   } finally {
-    command.dispose();
+    await command.dispose();
   }
 }
 
@@ -62,6 +65,8 @@ interface Run {
   init: Model | undefined;
   initFile: string | undefined;
   comparison: Comparison | undefined;
+  /** Whether it is what is checkpointed: the first of two steps is not, it is done again. */
+  isMain: boolean;
   /** Called when everything is ready and nothing is trained yet. */
   onReady?: (trainer: Trainer) => Promise<void>;
 }
@@ -87,6 +92,8 @@ class TrainCommand {
   readonly #output: string;
   #reading = { seconds: 0, fromCache: false };
   #ready: Ready | undefined;
+  /** The checkpoint to go on from. */
+  #found: Found | undefined;
   /** Who shows the training that is under way. */
   #current: TrainReport = SILENT;
 
@@ -101,8 +108,9 @@ class TrainCommand {
     this.#output = options.output ?? `${this.#kind}.safetensors`;
   }
 
-  dispose(): void {
+  async dispose(): Promise<void> {
     this.#interrupts.dispose();
+    await this.#found?.close();
   }
 
   async run(): Promise<number> {
@@ -144,10 +152,46 @@ class TrainCommand {
       throw new IfmError("IFM_USAGE", "--output: a model cannot go to stdout", { hint: "name a file" });
     }
     refuseOverwrite(this.#output, [this.#files.train, this.#files.validation, this.#files.test]);
-    if (!this.#options.plan) await checkWritable(this.#output);
+    if (!this.#options.plan) {
+      const { checkpoint } = this.#options;
+      // First of all, so that killed trainings never leave more than one behind.
+      for (const place of new Set([dirname(this.#output), checkpoint])) if (place) await removeAbandoned(place);
+      await checkWritable(this.#output);
+    }
+    await this.#prepareCheckpoints();
     if (pretrain !== "1" && pretrain !== "2") return init;
     if (init !== undefined) throw new IfmError("IFM_USAGE", `expected --init or --pretrain ${pretrain}, got both`);
     return this.#pretrainedFm();
+  }
+
+  /** Finds the checkpoint to go on from, and makes the folder for others ready. */
+  async #prepareCheckpoints(): Promise<void> {
+    const { checkpoint, checkpointEvery, resume, plan, divergenceRetries, onDivergence } = this.#options;
+    if (divergenceRetries !== undefined && onDivergence !== "retry") {
+      throw new IfmError("IFM_USAGE", "--divergence-retries: expected --on-divergence retry with it");
+    }
+    if (checkpointEvery !== undefined && checkpoint === undefined) {
+      throw new IfmError("IFM_USAGE", "--checkpoint-every: expected --checkpoint DIR with it", {
+        hint: "--checkpoint says where checkpoints are written",
+      });
+    }
+    if (plan) return;
+    if (checkpoint !== undefined) await new CheckpointFolder(checkpoint).make();
+    if (resume === undefined) return;
+    const found = await new CheckpointFolder(resume).newest((error) => {
+      warn(this.#io, `${error.message}; the one before it is taken`);
+    });
+    if (found !== undefined) {
+      this.#found = found;
+    } else if (checkpoint !== undefined && resolve(checkpoint) === resolve(resume)) {
+      // So that one command both begins and goes on.
+      this.#say("no checkpoint is there yet: training begins at the start\n");
+    } else {
+      throw new IfmError("IFM_USAGE", "there is no checkpoint in this folder", {
+        file: resume,
+        hint: "--checkpoint DIR writes them; with --checkpoint and --resume of one folder, training begins at the start",
+      });
+    }
   }
 
   /** The FM that an earlier `--pretrain -1` has left. */
@@ -213,12 +257,14 @@ class TrainCommand {
     const beyond = data.train.featureCount > MAX_FEATURES && init === undefined ? { features: MAX_FEATURES } : {};
     const config = configureModel({ ...beyond, ...model }, data.train, init);
     const settings = validateTrainConfig(train as Partial<TrainConfig>, kind, config.loss);
-    refuseTooLarge(config, needOf(config, settings, data), data);
+    refuseTooLarge(config, needOf(config, settings, data, options.onDivergence === "retry"), data);
     return {
       model,
       train,
       data,
       ...(init === undefined ? {} : { init }),
+      ...(options.onDivergence && { onDivergence: options.onDivergence }),
+      ...(options.divergenceRetries && { divergenceRetries: options.divergenceRetries }),
       evaluateTrain: options.evaluateTrain === true,
       ownsRows: true,
     };
@@ -235,6 +281,7 @@ class TrainCommand {
       init: undefined,
       initFile: undefined,
       comparison: undefined,
+      isMain: false,
     });
     report.end(outcome.end);
     this.#say(outcome.end.reason === "aborted" ? `${this.#kind} had not begun; nothing was saved` : "");
@@ -256,6 +303,7 @@ class TrainCommand {
       init: init ?? fm?.trainer.model(),
       initFile,
       comparison: this.#compare(data, fm),
+      isMain: true,
       onReady: async (trainer) => {
         pretrainTo = await this.#preparePretrain(trainer.start.model.factors);
       },
@@ -313,6 +361,7 @@ class TrainCommand {
           ...(validation === undefined ? {} : { validation }),
           ...(test === undefined ? {} : { test }),
           ...(run.initFile === undefined ? {} : { init: run.initFile }),
+          ...(run.isMain && this.#found ? { resume: this.#found.path } : {}),
         },
         // A person has seen it at the first of two steps, a program sees the second only.
         isFirst || options.json ? this.#ready : undefined,
@@ -326,41 +375,54 @@ class TrainCommand {
     }
   }
 
-  async #makeTrainer(data: FitData, { kind, options, report, init }: Run): Promise<Trainer> {
+  async #makeTrainer(data: FitData, { kind, options, report, init, isMain }: Run): Promise<Trainer> {
     return createTrainer({
       ...this.#trainerOptions(data, kind, options, init),
+      ...(isMain ? this.#checkpointOptions() : {}),
       ...(await computeOptions(options, this.#files.train, this.#io)),
       signal: this.#interrupts.signal,
       onProgress: (progress) => report.progress(progress),
     });
   }
 
+  #checkpointOptions(): Pick<TrainerOptions, "checkpoint" | "resume"> {
+    const { checkpoint, checkpointEvery: every } = this.#options;
+    const folder = checkpoint === undefined ? undefined : new CheckpointFolder(checkpoint);
+    return {
+      ...(folder && { checkpoint: { ...(every && { every }), write: (taken) => folder.write(taken) } }),
+      ...(this.#found && { resume: this.#found.file }),
+    };
+  }
+
   /** Trains and shows it. */
   async #follow(trainer: Trainer, report: TrainReport): Promise<Outcome> {
-    const epochs: EpochEvent[] = [];
     const end: RunEnd = { reason: "epochs", epochs: 0, seconds: 0, best: undefined };
     const started = performance.now();
-    let bestEpoch: number | undefined;
     let error: IfmError | undefined;
+    let { epochs: done } = trainer.start.resumed ?? { epochs: 0 };
     try {
       for await (const event of trainer) {
         if (event.event === "epoch") {
-          epochs.push(event);
+          done = event.epoch;
           report.epoch(event);
+        } else if (event.event === "rollback") {
+          report.rollback(event);
+          warn(this.#io, describeRollback(event));
         } else if (event.event === "end") {
           end.reason = event.reason;
-          bestEpoch = event.bestEpoch;
+          if (trainer.start.resumed?.epochs === event.epochs && event.reason !== "aborted") {
+            this.#say("this training had ended already; there is nothing left to train");
+          }
         }
       }
     } catch (thrown) {
       if (!(thrown instanceof IfmError) || thrown.code !== "IFM_DIVERGED") throw thrown;
       end.reason = "diverged";
       error = thrown;
-      bestEpoch = trainer.model().record.bestEpoch;
     }
-    end.epochs = epochs.length;
+    end.epochs = done;
     end.seconds = (performance.now() - started) / 1000;
-    end.best = epochs.find((event) => event.epoch === bestEpoch);
+    end.best = trainer.keptEvent;
     return { trainer, end, error };
   }
 
@@ -382,6 +444,10 @@ class TrainCommand {
       }
     }
     report.end(end);
+    const { checkpoint } = this.#options;
+    if (end.reason === "aborted" && checkpoint !== undefined) {
+      this.#say(`a checkpoint is in ${checkpoint}; to go on: the same command with --resume ${checkpoint}`);
+    }
     if (end.output !== undefined) {
       if (this.#files.isSample && error === undefined) this.#sayNext(end.output);
       if (!this.#options.json) this.#io.out.write(`${end.output}\n`);

@@ -9,7 +9,10 @@ import { path, whole } from "./parse.js";
 export const TUNE_DEFAULTS = { trials: 27, epochs: 27, reduce: 3 } as const;
 
 /** What `train` has and `tune` has not, or has with another meaning. */
-const APART = ["test", "output", "evaluateTrain", "plan", "pretrain", "fast", "compat", "epochs", "seed"] as const;
+const APART = [
+  ...["test", "output", "evaluateTrain", "plan", "pretrain", "fast", "compat", "epochs", "seed"],
+  ...["checkpoint", "checkpointEvery", "resume", "onDivergence", "divergenceRetries"],
+] as const;
 /** Of the others, which all trials have alike, those that the help lists. It says that there are more. */
 const LISTED = ["validation", "dataset", "path", "cache", "model", "init", "loss", "earlyStop", "json", "quiet"];
 

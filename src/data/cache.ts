@@ -2,7 +2,9 @@ import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, lstat, open, stat } from "node:fs/promises";
 import { endianness } from "node:os";
+import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
+import { removeAbandoned } from "../abandoned.js";
 import { writeFileAtomic } from "../atomic-file.js";
 import type { Dataset } from "./dataset.js";
 import { lineOf, MAX_ID } from "./libfm.js";
@@ -295,6 +297,7 @@ async function writeCache(cache: string, source: Source, data: Dataset): Promise
     // A link would be followed to a file that nobody has asked to be replaced.
     const there = await lstat(cache).catch(() => undefined);
     if (there !== undefined && !there.isFile()) return;
+    await removeAbandoned(dirname(cache));
     await writeFileAtomic(cache, cacheBytes(source, data), {
       // Not brought to disk: what a power failure leaves of it is noticed.
       sync: false,

@@ -3,7 +3,9 @@ import { IfmError } from "../errors.js";
 import { layoutOf } from "./layout.js";
 import type { TrainingRecord } from "./record.js";
 import {
+  type Dtype,
   decodeSafetensors,
+  dtypeOf,
   encodeSafetensors,
   safetensorsParts,
   type Tensor,
@@ -32,8 +34,13 @@ const MODEL_KEYS = [
 ] as const satisfies (keyof ModelConfig)[];
 
 /** Bytes of a model file: safetensors with `format`, `format_version` and `config` in its metadata. */
-export function encodeModel(config: ModelConfig, record: TrainingRecord, tensors: Tensor[]): Uint8Array {
-  return encodeSafetensors(tensors, metadataOf(config, record));
+export function encodeModel(
+  config: ModelConfig,
+  record: TrainingRecord,
+  tensors: Tensor[],
+  digest?: string,
+): Uint8Array {
+  return encodeSafetensors(tensors, metadataOf(config, record, digest));
 }
 
 /** The same bytes in parts. */
@@ -41,13 +48,33 @@ export function modelParts(
   config: ModelConfig,
   record: TrainingRecord,
   tensors: readonly TensorParts[],
+  digest?: string,
 ): Iterable<Uint8Array> {
-  return safetensorsParts(tensors, metadataOf(config, record));
+  return safetensorsParts(tensors, metadataOf(config, record, digest));
 }
 
-function metadataOf(config: ModelConfig, record: TrainingRecord): Record<string, string> {
+/** @param digest SHA-256 of the bytes of all tensors, in their order; in Base64 */
+function metadataOf(config: ModelConfig, record: TrainingRecord, digest?: string): Record<string, string> {
   const ordered = Object.fromEntries(MODEL_KEYS.map((key) => [key, config[key]]));
-  return { format: FORMAT, format_version: FORMAT_VERSION, config: JSON.stringify({ ...ordered, ...record }) };
+  const metadata = { format: FORMAT, format_version: FORMAT_VERSION };
+  return {
+    ...metadata,
+    ...(digest ? { digest: `sha256-${digest}` } : {}),
+    config: JSON.stringify({ ...ordered, ...record }),
+  };
+}
+
+/** What a model file holds. */
+export interface DecodedModel {
+  config: ModelConfig;
+  record: TrainingRecord;
+  tensors: Map<string, Tensor>;
+  /** Type of the table's numbers. */
+  dtype: Dtype;
+  /** What the file says of the digest of its data. */
+  digest: string | undefined;
+  /** The bytes of all tensors. */
+  data: Uint8Array;
 }
 
 /**
@@ -55,15 +82,12 @@ function metadataOf(config: ModelConfig, record: TrainingRecord): Record<string,
  *
  * @throws IfmError IFM_MODEL
  */
-export function decodeModel(
-  bytes: Uint8Array,
-  file?: string,
-): { config: ModelConfig; record: TrainingRecord; tensors: Map<string, Tensor> } {
+export function decodeModel(bytes: Uint8Array, file?: string): DecodedModel {
   const place = file === undefined ? {} : { file };
   const fail = (message: string, hint?: string) =>
     new IfmError("IFM_MODEL", message, { ...place, ...(hint ? { hint } : {}) });
 
-  const { metadata, tensors } = decodeSafetensors(bytes, place);
+  const { metadata, tensors, data } = decodeSafetensors(bytes, place);
   const { format, format_version: version, config: json } = metadata;
   if (format !== FORMAT) {
     throw fail(`metadata: expected format "${FORMAT}", found ${format === undefined ? "none" : `"${format}"`}`);
@@ -92,14 +116,17 @@ export function decodeModel(
   given.batchNorm ??= given.model === "fm" && tensors.has("batch_norm.gamma");
   const config = validateModelConfig(given, (message) => fail(`config: ${message}`));
 
-  for (const { name, shape } of layoutOf(config).tensors) {
+  const table = tensors.get("feature_embeddings");
+  const dtype = table ? dtypeOf(table.data) : "F32";
+  for (const { name, shape, dtype: own } of layoutOf(config, dtype).tensors) {
     const found = tensors.get(name);
     if (!found) throw fail(`tensor ${name}: missing; ${config.model} needs it with shape [${shape}]`);
+    if (dtypeOf(found.data) !== own) throw fail(`tensor ${name}: expected dtype ${own}, found ${dtypeOf(found.data)}`);
     if (found.shape.length !== shape.length || found.shape.some((size, axis) => size !== shape[axis])) {
       throw fail(`tensor ${name}: expected shape [${shape}] from the config, found [${found.shape}]`);
     }
   }
-  return { config, record, tensors };
+  return { config, record, tensors, dtype, digest: metadata.digest, data };
 }
 
 /** The numbers of a record are used in arithmetic, so they must be numbers. */

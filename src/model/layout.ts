@@ -1,4 +1,5 @@
 import type { L2, ModelConfig } from "../config.js";
+import { DTYPE_BYTES, type Dtype } from "./safetensors.js";
 
 /** How a tensor starts. */
 export type Init = { kind: "constant"; value: number } | { kind: "normal"; std: number };
@@ -12,11 +13,13 @@ export interface TensorSpec {
   /** The same as rows of `cols` numbers. */
   rows: number;
   cols: number;
-  /** Distance between rows in floats; lanes behind `cols` are padding (or, in the table, another tensor). */
+  /** Type of its numbers; counts below are of such numbers. */
+  dtype: Dtype;
+  /** Distance between rows; lanes behind `cols` are padding (or, in the table, another tensor). */
   stride: number;
   /** Rows come in groups: after `size` of them, rows of padding follow up to `stride`. */
   group: { size: number; stride: number };
-  /** Floats from the first to behind the last, padding included. */
+  /** From the first to behind the last number, padding included. */
   floats: number;
   /** Byte offset from the start of the parameters. */
   offset: number;
@@ -47,6 +50,9 @@ export interface Layout {
   KFp: number;
   /** Floats of a record [ v: Kp lanes | w 0 0 0 ]. */
   rowFloats: number;
+  /** Type of the lanes of v, and bytes of a record: 4 · rowFloats for F32, less for small tables (assembly/kernels/table.ts). */
+  dtype: Dtype;
+  recordBytes: number;
   /** Byte offset of the table. */
   table: number;
   /** Bytes of all parameters, n + 1 records included: the last one stays zero and stands for unknown features. */
@@ -65,7 +71,7 @@ const glorot = (inputs: number, outputs: number): Init => normal(Math.sqrt(2 / (
  * Names and shapes: docs/FORMATS.md. Initial values: those of the authors' code (V ~ N(0, 0.01²), w = w0 = 0,
  * W, b ~ N(0, 2/(K + A)), h, U, D ~ N(0, 1); DeepIFM: h = 1, U and D Glorot normal; q of AFM 1).
  */
-export function layoutOf(config: ModelConfig): Layout {
+export function layoutOf(config: ModelConfig, dtype: Dtype = "F32"): Layout {
   const { model, features: n, factors: K, attentionFactors: A, fieldFactors: KF, fields: F } = config;
   const [Kp, Ap, KFp] = [pad4(K), pad4(A), pad4(KF)];
   const rowFloats = Kp + 4;
@@ -88,6 +94,7 @@ export function layoutOf(config: ModelConfig): Layout {
       shape,
       rows,
       cols,
+      dtype: "F32",
       stride,
       group: group ?? { size: rows, stride: rows },
       floats,
@@ -141,29 +148,35 @@ export function layoutOf(config: ModelConfig): Layout {
   }
 
   const table = end;
-  const byFeature = (name: string, shape: number[], lane: number, init: Init, l2: keyof L2) => {
+  const recordBytes = dtype === "F32" ? 4 * rowFloats : DTYPE_BYTES[dtype] * Kp + 16;
+  const byFeature = (name: string, shape: number[], type: Dtype, at: number, init: Init, l2?: keyof L2) => {
     const cols = shape[1] ?? 1;
+    const stride = recordBytes / DTYPE_BYTES[type];
     tensors.push({
       name,
       shape,
       rows: n,
       cols,
-      stride: rowFloats,
+      dtype: type,
+      stride,
       group: { size: n, stride: n },
-      floats: n === 0 ? 0 : (n - 1) * rowFloats + cols,
-      offset: table + 4 * lane,
+      floats: n === 0 ? 0 : (n - 1) * stride + cols,
+      offset: table + at,
       init,
       l2,
       byFeature: true,
       trainable: true,
     });
   };
-  byFeature("feature_bias", [n], Kp, constant(0), "linear");
-  byFeature("feature_embeddings", [n, K], 0, normal(0.01), "embedding");
-  return { tensors, layers, Kp, Ap, KFp, rowFloats, table, bytes: table + 4 * rowFloats * (n + 1) };
+  const behind = DTYPE_BYTES[dtype] * Kp;
+  if (dtype === "I8") byFeature("feature_embeddings.scale", [n], "F32", behind, constant(0));
+  if (dtype === "F32") byFeature("feature_bias", [n], "F32", behind, constant(0), "linear");
+  else byFeature("feature_bias", [n], "F16", behind + 6, constant(0), "linear");
+  byFeature("feature_embeddings", [n, K], dtype, 0, normal(0.01), "embedding");
+  return { tensors, layers, Kp, Ap, KFp, rowFloats, dtype, recordBytes, table, bytes: table + recordBytes * (n + 1) };
 }
 
-/** Where row r of a tensor begins, in floats from its start. */
+/** Where row r of a tensor begins, in numbers from its start. */
 export function floatOf({ stride, group }: TensorSpec, r: number): number {
   return stride * (Math.floor(r / group.size) * group.stride + (r % group.size));
 }

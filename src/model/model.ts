@@ -1,18 +1,24 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { mostThreads, readModelFile, writeModelFile } from "#runtime";
-import { type ModelConfig, validateThreads, validateTrainConfig } from "../config.js";
+import { readModelFile, writeModelFile } from "#runtime";
+import { type ModelConfig, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { bytesOf, isResponse } from "../fetch.js";
 import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metrics.js";
 import type { Metrics } from "../train/types.js";
 import { formatBytes } from "../wasm/arena.js";
-import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor, threadsFor } from "../wasm/load.js";
 import { planMemory } from "../wasm/plan.js";
+import { EXPLAINED_SLOTS } from "../wasm/serving.js";
 import { Session } from "../wasm/session.js";
-import { decodeModel, encodeModel, modelParts } from "./format.js";
+import type { Explanation } from "./explanation.js";
+import { decodeModel, modelParts } from "./format.js";
+import { checkDigest, checkIntegrity, webHash } from "./integrity.js";
 import { layoutOf, type TensorSpec } from "./layout.js";
+import { checkRequest, joinRow, type Ranking, type RankOptions } from "./rank.js";
 import type { TrainingRecord } from "./record.js";
+import { DTYPE_BYTES, type Dtype, dataParts, joined } from "./safetensors.js";
+import { type CandidateTable, datasetOf, type FeatureRow, type FeatureSlots, tableOfRows } from "./slots.js";
 
 /** Room for rows of this many slots, until a longer one comes. */
 const FM_SLOTS = 4096;
@@ -31,6 +37,8 @@ const BYTES_PER_FILE_BYTE = 16;
 export interface LoadOptions extends ComputeOptions {
   /** Most bytes of memory that the model may take. By default 256 MiB and 16 times the bytes of its file. */
   maxMemory?: number;
+  /** What the file must be, as in HTML's `integrity`: "sha256-" and the Base64 of its hash. */
+  integrity?: string;
 }
 
 /** What `Model.predict` returns for a row. */
@@ -71,6 +79,7 @@ export class Model {
   #session: Session | undefined;
   #slots: number;
   readonly #threads: number;
+  readonly #dtype: Dtype;
 
   /** @internal Use `Model.load`, or a trainer's `model()`. */
   constructor(
@@ -79,17 +88,19 @@ export class Model {
     record: TrainingRecord,
     weights: Session | ((session: Session) => void),
     threads = 1,
+    dtype: Dtype = "F32",
   ) {
     this.config = config;
     this.record = record;
     this.#kernels = kernels;
     this.#slots = FM_SLOTS;
     this.#threads = threads;
+    this.#dtype = dtype;
     if (weights instanceof Session) {
       this.#session = weights;
       return;
     }
-    this.#session = new Session(kernels, config, this.#slots, undefined, threads);
+    this.#session = new Session(kernels, config, this.#slots, undefined, threads, dtype);
     weights(this.#session);
   }
 
@@ -102,64 +113,72 @@ export class Model {
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
     const [bytes, file] = await readModel(source);
-    const { config, record, tensors } = decodeModel(bytes, file);
-    const threads = validateThreads(options.threads ?? 1, mostThreads());
+    const place = file === undefined ? {} : { file };
+    if (options.integrity !== undefined) await checkIntegrity(bytes, options.integrity, place);
+    const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, place.file);
+    const threads = threadsFor(options);
     const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
-    const need = planMemory(config, FM_SLOTS, undefined, threads).arena.bytes;
+    const need = planMemory(config, FM_SLOTS, undefined, threads, dtype).arena.bytes;
     if (need > most) {
       const message = `expected a model of at most ${formatBytes(most)} of memory, found one of ${formatBytes(need)}`;
       throw new IfmError("IFM_MEMORY", `${message} in a file of ${formatBytes(bytes.length)}`, {
-        ...(file === undefined ? {} : { file }),
+        ...place,
         hint: "if it is meant to be so large, load it with a larger maxMemory",
       });
     }
-    const kernels = await kernelsFor(threads, options);
+    const kernels = await kernelsFor("predict", threads, options);
     const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
     };
-    const model = new Model(kernels, config, record, fill, threads);
+    const model = new Model(kernels, config, record, fill, threads, dtype);
+    if (digest !== undefined) {
+      checkDigest(digest, (await webHash("256", data)) ?? model.#alive().sha256([data]), place);
+    }
     await model.#alive().startThreads((reason) => options.onWarning?.(`a thread is not there: ${reason}`));
     return model;
   }
 
   /** Writes the model file, whole or not at all. */
   async save(path: string): Promise<void> {
-    const session = this.#alive();
-    // In parts: of a large table there is no room for a second copy, let alone a third.
-    const tensors = session.layout.tensors.map((spec) => ({
-      name: spec.name,
-      shape: spec.shape,
-      length: spec.rows * spec.cols,
-      *parts() {
-        for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
-      },
-    }));
-    await writeModelFile(path, modelParts(this.config, this.record, tensors));
+    await writeModelFile(path, this.#parts());
   }
 
   /** The model file: safetensors, see docs/FORMATS.md. */
   toBytes(): Uint8Array {
-    const session = this.#alive();
-    return encodeModel(
-      this.config,
-      this.record,
-      session.layout.tensors.map((spec) => ({ name: spec.name, shape: spec.shape, data: session.read(spec) })),
+    return joined(
+      this.#parts(),
+      this.tensors.reduce((sum, { bytes }) => sum + bytes, 0),
     );
   }
 
+  /** The file in parts: of a large table there is no room for a second copy, let alone a third. */
+  #parts(): Iterable<Uint8Array> {
+    const session = this.#alive();
+    const tensors = session.layout.tensors.map((spec) => ({
+      name: spec.name,
+      shape: spec.shape,
+      length: spec.rows * spec.cols,
+      dtype: spec.dtype,
+      *parts() {
+        for (let first = 0; first < spec.rows; first += ROWS_AT_ONCE) yield session.read(spec, first, ROWS_AT_ONCE);
+      },
+    }));
+    return modelParts(this.config, this.record, tensors, session.sha256(dataParts(tensors)));
+  }
+
   /** Names, shapes and sizes of the tensors, in the order of the file. */
-  get tensors(): { name: string; shape: number[]; parameters: number; bytes: number }[] {
-    return layoutOf(this.config).tensors.map(({ name, shape, rows, cols }) => {
-      return { name, shape, parameters: rows * cols, bytes: 4 * rows * cols };
+  get tensors(): { name: string; shape: number[]; dtype: Dtype; parameters: number; bytes: number }[] {
+    return layoutOf(this.config, this.#dtype).tensors.map(({ name, shape, dtype, rows, cols }) => {
+      return { name, shape, dtype, parameters: rows * cols, bytes: DTYPE_BYTES[dtype] * rows * cols };
     });
   }
 
-  /** A tensor's numbers, row by row. */
+  /** A tensor's numbers, row by row; of a small table as the 32-bit floats that it stands for. */
   tensor(name: string): Float32Array {
     const session = this.#alive();
     const spec = session.layout.tensors.find((candidate: TensorSpec) => candidate.name === name);
     if (!spec) throw new IfmError("IFM_USAGE", `tensor: ${this.config.model} has none called "${name}"`);
-    return session.read(spec);
+    return session.readFloats(spec);
   }
 
   /**
@@ -170,9 +189,14 @@ export class Model {
    */
   predict(data: Dataset, { link = "identity", clip = false, samplePairs = 1 }: PredictOptions = {}): Float32Array {
     const out = new Float32Array(data.rows);
-    const session = this.#sessionFor(data);
+    const session = this.#sessionFor(data.maxSlots);
     this.#checkSampling(samplePairs);
     for (const { first, scores } of session.scoreBlocks(data, samplePairs)) out.set(scores, first);
+    return this.#finish(out, link, clip);
+  }
+
+  /** From raw scores to what was asked for, in place. */
+  #finish(out: Float32Array, link: PredictOptions["link"], clip: boolean): Float32Array {
     if (clip) {
       const { labelMin, labelMax } = this.record;
       if (labelMin === undefined || labelMax === undefined) {
@@ -180,8 +204,65 @@ export class Model {
       }
       for (let r = 0; r < out.length; r++) out[r] = Math.min(labelMax, Math.max(labelMin, out[r]!));
     }
-    if (link === "sigmoid") for (let r = 0; r < out.length; r++) out[r] = session.kernels.probability(out[r]!);
+    if (link === "sigmoid") for (let r = 0; r < out.length; r++) out[r] = this.#alive().kernels.probability(out[r]!);
     return out;
+  }
+
+  /**
+   * Scores many candidates that share a context, and puts them in order. Scores are those that `predict` gives for the
+   * joined rows, to the accuracy of 32-bit floats.
+   *
+   * @param context    what the candidates share: user, time, place …
+   * @param candidates what is to be ranked
+   * @throws IfmError IFM_DATA when a part holds no ids and numbers, or context and candidate together are no row of the
+   * model
+   */
+  rank(
+    context: FeatureSlots,
+    candidates: CandidateTable | readonly FeatureRow[],
+    { topK, explain = false, link = "identity", clip = false }: RankOptions = {},
+  ): Ranking {
+    if (topK !== undefined && (!Number.isSafeInteger(topK) || topK < 1)) {
+      throw new IfmError("IFM_USAGE", `topK: expected a whole number from 1, got ${topK}`);
+    }
+    const request = checkRequest(this.config, context, candidates);
+    const { rowPtr, count } = request.candidates;
+    let longest = 0;
+    for (let r = 0; r < count; r++) longest = Math.max(longest, rowPtr[r + 1]! - rowPtr[r]!);
+    const session = this.#sessionFor(request.context.features.length + longest);
+    const { indices, scores, unknown } = session.rank(request, topK ?? count);
+    return {
+      indices,
+      scores: this.#finish(scores, link, clip),
+      unknownFeatures: unknown,
+      ...(explain ? { explanations: Array.from(indices, (index) => this.explain(joinRow(request, index))) } : {}),
+    };
+  }
+
+  /**
+   * Why a row has its score: what the bias, each slot and each pair of slots add to it.
+   *
+   * @throws IfmError IFM_DATA when it holds no ids and numbers, has another number of slots than the model needs, or too
+   * many
+   */
+  explain(row: FeatureRow): Explanation {
+    const data = datasetOf(tableOfRows("row", [row]));
+    if (data.maxSlots > EXPLAINED_SLOTS) {
+      throw new IfmError("IFM_DATA", `explain: expected at most ${EXPLAINED_SLOTS} slots, found ${data.maxSlots}`);
+    }
+    const { score, constant, linear, pairs, baseline, network } = this.#sessionFor(data.maxSlots).explain(data);
+    const of = this.config.model === "inn" ? "pairs" : "slots";
+    return {
+      score,
+      bias: this.tensor("bias")[0]!,
+      constant,
+      linear,
+      pairs,
+      ...(this.config.model === "inn" || this.config.model === "deepifm"
+        ? { network: { method: "integrated gradients", of, baseline, contributions: network } }
+        : {}),
+      unknownFeatures: this.unknownFeatures(data),
+    };
   }
 
   /**
@@ -192,7 +273,7 @@ export class Model {
     const { labelMin = data.labelMin, labelMax = data.labelMax } = this.record;
     const range: LabelRange = { labelMin, labelMax };
     this.#checkSampling(options.samplePairs ?? 1);
-    return evaluate(this.#sessionFor(data), data, range, options);
+    return evaluate(this.#sessionFor(data.maxSlots), data, range, options);
   }
 
   /** How many slots of the rows have a feature that the model does not know. */
@@ -220,12 +301,13 @@ export class Model {
     validateTrainConfig({ samplePairs }, this.config.model, "squared");
   }
 
-  #sessionFor(data: Dataset): Session {
+  /** A session with room for rows of so many slots. */
+  #sessionFor(slots: number): Session {
     const session = this.#alive();
-    if (this.config.model !== "fm" || data.maxSlots <= this.#slots) return session;
-    this.#slots = data.maxSlots;
+    if (this.config.model !== "fm" || slots <= this.#slots) return session;
+    this.#slots = slots;
     // Rows this long are rare; the threads stay with the old memory, and one goes on.
-    const larger = new Session(this.#kernels, this.config, this.#slots, undefined, this.#threads);
+    const larger = new Session(this.#kernels, this.config, slots, undefined, this.#threads, this.#dtype);
     larger.parameters().set(session.parameters());
     session.dispose();
     this.#session = larger;

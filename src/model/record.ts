@@ -14,5 +14,7 @@ export interface TrainingRecord {
   init?: InitReport;
   bestEpoch?: number;
   train?: TrainConfig;
+  /** How often the learning rate was halved because training diverged (`--on-divergence retry`). */
+  retries?: number;
   metrics?: { train?: Metrics; validation?: Metrics; test?: Metrics };
 }

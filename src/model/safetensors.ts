@@ -4,13 +4,21 @@ import { type ErrorPlace, IfmError } from "../errors.js";
 // The header is text from anywhere, so nothing in it is believed: every size is compared with the size of the file
 // before a tensor is made of it.
 
-/** A named table of 32-bit floats in row-major order. */
+/** Numbers of a tensor: 32-bit floats; 16-bit floats, as their bits; 8-bit integers. */
+export type Numbers = Float32Array | Uint16Array | Int8Array;
+
+export const ARRAYS = { F32: Float32Array, F16: Uint16Array, I8: Int8Array };
+export type Dtype = keyof typeof ARRAYS;
+export const isDtype = (name: string): name is Dtype => Object.hasOwn(ARRAYS, name);
+export const DTYPE_BYTES: Readonly<Record<Dtype, number>> = { F32: 4, F16: 2, I8: 1 };
+
+/** A named table of numbers in row-major order. */
 export interface Tensor {
   name: string;
   /** Sizes from the outermost to the innermost; `[]` is a single number. */
   shape: number[];
   /** The product of `shape` values. */
-  data: Float32Array;
+  data: Numbers;
 }
 
 export interface Safetensors {
@@ -18,6 +26,8 @@ export interface Safetensors {
   metadata: Record<string, string>;
   /** By name, in the order of the header. */
   tensors: Map<string, Tensor>;
+  /** The bytes of all tensors. */
+  data: Uint8Array;
 }
 
 /** A tensor to be written, whose values need not be there all at once. */
@@ -26,7 +36,8 @@ export interface TensorParts {
   shape: number[];
   /** Values of all parts together. */
   length: number;
-  parts(): Iterable<Float32Array>;
+  dtype: Dtype;
+  parts(): Iterable<Numbers>;
 }
 
 export interface DecodeOptions {
@@ -39,6 +50,7 @@ export interface DecodeOptions {
 /** What the header says of a tensor; begin and end in bytes from the start of the data. */
 interface Entry {
   name: string;
+  dtype: Dtype;
   shape: number[];
   begin: number;
   end: number;
@@ -66,13 +78,27 @@ const REWRITE = "write the file again with the program that made it, or with a r
  */
 export function encodeSafetensors(tensors: readonly Tensor[], metadata: Readonly<Record<string, string>>): Uint8Array {
   const parts = safetensorsParts(
-    tensors.map(({ name, shape, data }) => ({ name, shape, length: data.length, parts: () => [data] })),
+    tensors.map(({ name, shape, data }) => {
+      return { name, shape, length: data.length, dtype: dtypeOf(data), parts: () => [data] };
+    }),
     metadata,
   );
+  return joined(
+    parts,
+    tensors.reduce((sum, { data }) => sum + data.byteLength, 0),
+  );
+}
+
+/**
+ * Parts of a file as one.
+ *
+ * @param dataBytes of all behind the first
+ */
+export function joined(parts: Iterable<Uint8Array>, dataBytes: number): Uint8Array {
   let at = 0;
   let bytes: Uint8Array | undefined;
   for (const part of parts) {
-    bytes ??= allocate(tensors.reduce((sum, { data }) => sum + data.byteLength, part.length));
+    bytes ??= allocate(part.length + dataBytes);
     bytes.set(part, at);
     at += part.length;
   }
@@ -91,14 +117,14 @@ export function* safetensorsParts(
     members.push(`"${METADATA}":{${pairs.map(([key, value]) => `${quote(key)}:${quote(value)}`).join(",")}}`);
   }
   let dataBytes = 0;
-  for (const { name, shape, length } of tensors) {
+  for (const { name, shape, length, dtype } of tensors) {
     if (names.has(name)) throw new IfmError("IFM_USAGE", `tensor ${show(name)}: this name is taken`);
     names.add(name);
     if (shape.length > MAX_RANK || elementCount(shape) !== length) {
       throw new IfmError("IFM_USAGE", `tensor ${show(name)}: shape [${shape}] does not fit ${length} values`);
     }
-    const end = dataBytes + 4 * length;
-    members.push(`${quote(name)}:{"dtype":"F32","shape":[${shape}],"data_offsets":[${dataBytes},${end}]}`);
+    const end = dataBytes + DTYPE_BYTES[dtype] * length;
+    members.push(`${quote(name)}:{"dtype":"${dtype}","shape":[${shape}],"data_offsets":[${dataBytes},${end}]}`);
     dataBytes = end;
   }
 
@@ -120,22 +146,37 @@ export function* safetensorsParts(
   bytes.set(header, LENGTH_BYTES);
   bytes.fill(0x20, LENGTH_BYTES + header.length, dataStart);
   yield bytes;
+  yield* dataParts(tensors);
+}
+
+/** The bytes of the tensors in parts. */
+export function* dataParts(tensors: readonly TensorParts[]): Generator<Uint8Array> {
   for (const tensor of tensors) for (const values of tensor.parts()) yield littleEndian(values);
 }
 
-function littleEndian(values: Float32Array): Uint8Array {
-  if (HOST_IS_LITTLE_ENDIAN) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  const view = new DataView(new ArrayBuffer(values.byteLength));
-  for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i], true);
-  return new Uint8Array(view.buffer);
+/** Numbers as they are in a file. */
+function littleEndian(values: Numbers): Uint8Array {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return HOST_IS_LITTLE_ENDIAN ? bytes : swapped(bytes, values.BYTES_PER_ELEMENT);
+}
+
+/** A copy with the bytes of each number in the order of this machine, or of a file. */
+function swapped(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(bytes);
+  if (!HOST_IS_LITTLE_ENDIAN) for (let i = 0; i < copy.length; i += size) copy.subarray(i, i + size).reverse();
+  return copy;
+}
+
+export function dtypeOf(data: Numbers): Dtype {
+  return data instanceof Float32Array ? "F32" : data instanceof Int8Array ? "I8" : "F16";
 }
 
 /**
  * Reads the bytes of a safetensors file, all of them or nothing.
  *
- * Accepted is what the format allows, with F32 tensors only: sizes of zero, tensors in any order in the data, data
+ * Accepted is what the format allows, with tensors of F32, F16 and I8 only: sizes of zero, tensors in any order in the data, data
  * that are not aligned. Refused is what other readers may understand differently: keys that come twice, unknown keys,
- * gaps, overlaps, bytes after the last tensor. Where the data are aligned to 4 bytes, the tensors share memory with
+ * gaps, overlaps, bytes after the last tensor. Where its data are aligned, a tensor shares memory with
  * `bytes`; where not, they are copies. Nothing is allocated because the header says so: the tensors together are never
  * larger than `bytes`.
  *
@@ -150,12 +191,13 @@ export function decodeSafetensors(bytes: Uint8Array, options: DecodeOptions = {}
   checkCover(entries, bytes.length - dataStart, file);
 
   const tensors = new Map<string, Tensor>();
-  for (const { name, shape, begin, end } of entries) {
-    const tensor: Tensor = { name, shape, data: floats(bytes, dataStart + begin, (end - begin) / 4) };
+  for (const { name, shape, dtype, begin, end } of entries) {
+    const length = (end - begin) / DTYPE_BYTES[dtype];
+    const tensor: Tensor = { name, shape, data: numbers(bytes, dataStart + begin, dtype, length) };
     if (!allowNonFinite) checkFinite(tensor, file);
     tensors.set(name, tensor);
   }
-  return { metadata, tensors };
+  return { metadata, tensors, data: bytes.subarray(dataStart) };
 }
 
 /** Size of the header in bytes, known to fit into the file. */
@@ -242,9 +284,9 @@ class HeaderReader {
       const missing = dtype === undefined ? "dtype" : shape === undefined ? "shape" : "data_offsets";
       throw this.error(`expected the keys dtype, shape, data_offsets, found no ${missing}`, REWRITE);
     }
-    if (dtype !== "F32") {
+    if (!isDtype(dtype)) {
       throw this.error(
-        `expected dtype "F32", found ${show(dtype)}`,
+        `expected dtype "F32", "F16" or "I8", found ${show(dtype)}`,
         "convert the tensors to 32-bit floats (PyTorch: tensor.float(), NumPy: array.astype(numpy.float32)) and save again",
       );
     }
@@ -253,13 +295,14 @@ class HeaderReader {
     if (begin > end) throw this.error(`expected data_offsets in rising order, found [${offsets}]`, REWRITE);
     const count = elementCount(shape);
     if (count === undefined) throw this.error(`shape [${shape}] has more elements than a file can hold`, DAMAGED);
-    if (end - begin !== count * 4) {
+    const size = count * DTYPE_BYTES[dtype];
+    if (end - begin !== size) {
       throw this.error(
-        `expected ${count * 4} bytes for shape [${shape}], found ${end - begin} (data_offsets [${offsets}])`,
+        `expected ${size} bytes for shape [${shape}], found ${end - begin} (data_offsets [${offsets}])`,
         REWRITE,
       );
     }
-    return { name, shape, begin, end };
+    return { name, dtype, shape, begin, end };
   }
 
   /** `{ "key": value, … }`; `value` reads what follows the colon. */
@@ -399,12 +442,14 @@ function checkCover(entries: readonly Entry[], dataBytes: number, file: string |
 }
 
 function checkFinite({ name, shape, data }: Tensor, file: string | undefined): void {
+  if (data instanceof Int8Array) return;
   for (let i = 0; i < data.length; i++) {
-    if (Number.isFinite(data[i])) continue;
+    // 16-bit floats of the highest exponent are no numbers.
+    if (data instanceof Float32Array ? Number.isFinite(data[i]) : (data[i] & 0x7c00) !== 0x7c00) continue;
     const where = `value ${i} (at [${position(i, shape)}])`;
     throw modelError(
       file,
-      `tensor ${show(name)}: expected finite values, found ${data[i]} as ${where}`,
+      `tensor ${show(name)}: expected finite values, found ${data instanceof Float32Array ? data[i] : "none"} as ${where}`,
       "the training that made this file diverged, or the file is damaged; train again with a smaller learning rate",
     );
   }
@@ -431,13 +476,12 @@ function elementCount(shape: readonly number[]): number | undefined {
   return count;
 }
 
-function floats(bytes: Uint8Array, at: number, length: number): Float32Array {
+function numbers(bytes: Uint8Array, at: number, dtype: Dtype, length: number): Numbers {
   const offset = bytes.byteOffset + at;
-  if (HOST_IS_LITTLE_ENDIAN && offset % 4 === 0) return new Float32Array(bytes.buffer, offset, length);
-  const view = new DataView(bytes.buffer, offset, length * 4);
-  const values = new Float32Array(length);
-  for (let i = 0; i < length; i++) values[i] = view.getFloat32(i * 4, true);
-  return values;
+  const size = DTYPE_BYTES[dtype];
+  if (HOST_IS_LITTLE_ENDIAN && offset % size === 0)
+    return new ARRAYS[dtype](bytes.buffer as ArrayBuffer, offset, length);
+  return new ARRAYS[dtype](swapped(bytes.subarray(at, at + size * length), size).buffer);
 }
 
 function allocate(length: number): Uint8Array {

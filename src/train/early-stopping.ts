@@ -13,6 +13,16 @@ export class EarlyStopping {
     return this.#bestEpoch;
   }
 
+  /** The best value so far and its epoch, to go on from. */
+  get best(): number {
+    return this.#best;
+  }
+
+  resume(best: number, bestEpoch: number): void {
+    this.#best = best;
+    this.#bestEpoch = bestEpoch;
+  }
+
   /** @returns whether this epoch is the best so far */
   update(epoch: number, value: number): boolean {
     if (!(value < this.#best)) return false;

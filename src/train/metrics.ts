@@ -55,12 +55,26 @@ export class RocScores {
     this.#n = n;
   }
 
-  /** Area under the curve of everything added since the last call. */
-  take(): number {
-    const auc = areaUnderCurve(this.#positives.subarray(0, this.#p), this.#negatives.subarray(0, this.#n));
+  /** The scores so far, of both classes; views. */
+  scores(): [positives: Float32Array, negatives: Float32Array] {
+    return [this.#positives.subarray(0, this.#p), this.#negatives.subarray(0, this.#n)];
+  }
+
+  /** Takes so many scores of a class as added; they are to be written there. */
+  room(of: "positives" | "negatives", length: number): Float32Array {
+    if (of === "positives") this.#p = length;
+    else this.#n = length;
+    return (of === "positives" ? this.#positives : this.#negatives).subarray(0, length);
+  }
+
+  /** Area under the curve of everything added. */
+  area(): number {
+    return areaUnderCurve(...this.scores());
+  }
+
+  clear(): void {
     this.#p = 0;
     this.#n = 0;
-    return auc;
   }
 }
 
@@ -110,7 +124,7 @@ export function evaluate(
     all?.set(scores, first);
   }
   return {
-    ...metricsFrom(session.takeSums(), data.rows, roc?.take()),
+    ...metricsFrom(session.takeSums(), data.rows, roc?.area()),
     ...(all && groups ? { gauc: groupedAuc(all, data.labels, groups, cuts.middle).gauc } : {}),
   };
 }

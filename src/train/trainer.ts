@@ -1,21 +1,33 @@
-import { breathe, kernelBuild, mostThreads } from "#runtime";
-import { type ModelConfig, type TrainConfig, validateThreads, validateTrainConfig } from "../config.js";
+import { breathe, kernelBuild } from "#runtime";
+import { type ModelConfig, type TrainConfig, validateTrainConfig } from "../config.js";
 import { countUnknown, type Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { parameterCount } from "../model/layout.js";
 import { Model } from "../model/model.js";
 import type { TrainingRecord } from "../model/record.js";
 import { VERSION } from "../version.js";
-import { type ComputeOptions, type KernelBuild, kernelsFor } from "../wasm/load.js";
+import { type ComputeOptions, type KernelBuild, kernelsFor, threadsFor } from "../wasm/load.js";
 import { Session } from "../wasm/session.js";
+import type { Checkpoint, CheckpointOptions, CheckpointSource } from "./checkpoint-format.js";
+import type { Checkpoints } from "./checkpoints.js";
 import { checkLabels, configureModel, takeTensors } from "./configure.js";
+import type { LastGood } from "./divergence.js";
 import { EarlyStopping } from "./early-stopping.js";
-import { cutsFor, evaluate, hasTwoLabels, type LabelRange, metricsFrom, monitored, RocScores } from "./metrics.js";
-import { checkRankable, lowLabel, type Pairs, pairsOf, type RowsToRank } from "./pairs.js";
-import type { EpochEvent, FitData, InitReport, Metrics, Progress, StartEvent, TrainEvent } from "./types.js";
-
-/** Milliseconds between two turns of the event loop while a pass runs. */
-const BREATH = 50;
+import { cutsFor, evaluate, type LabelRange, monitored } from "./metrics.js";
+import type { Pairs, RowsToRank } from "./pairs.js";
+import { Pass } from "./pass.js";
+import type {
+  EndEvent,
+  EpochEvent,
+  FitData,
+  InitReport,
+  Kept,
+  Metrics,
+  Progress,
+  RollbackEvent,
+  StartEvent,
+  TrainEvent,
+} from "./types.js";
 
 export interface TrainerOptions extends ComputeOptions {
   /** What shapes the model; `model` names its kind (default `ifm`). What is left out comes from `init`, the data, defaults. */
@@ -30,6 +42,17 @@ export interface TrainerOptions extends ComputeOptions {
   /** Ends training at the next batch; `model()` then has the best weights so far. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
+  /** Makes `Trainer.checkpoint` work and, with `write`, calls it from time to time. */
+  checkpoint?: CheckpointOptions;
+  /** A checkpoint to go on from, of the same data and options; `epochs` and what changes no bit may differ. */
+  resume?: CheckpointSource;
+  /**
+   * What to do when a loss, a gradient or a weight stops being finite. `stop` (default): throw IFM_DIVERGED. `retry`: go
+   * back to the end of the best epoch, or to the start, and go on with half the learning rate.
+   */
+  onDivergence?: "stop" | "retry";
+  /** How often at most; 3 by default. */
+  divergenceRetries?: number;
   /**
    * @internal The training rows are the trainer's: their arrays become views of its memory, which holds a copy anyway,
    * and buffers that can shrink are emptied.
@@ -58,10 +81,14 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  * @throws IfmError IFM_USAGE, IFM_DATA, IFM_MEMORY
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const threads = validateThreads(options.threads ?? 1, mostThreads());
-  const kernels = await kernelsFor(threads, options);
-  const one = options.wasm === undefined ? await kernelBuild("one") : kernels;
-  const trainer = new Trainer(one, kernels, options, threads);
+  const threads = threadsFor(options);
+  // No model has this loss by default.
+  const isPairwise = options.model?.loss === "bpr" || options.init?.config.loss === "bpr";
+  const pairwise = isPairwise ? await import("./pairs.js") : undefined;
+  const kernels = await kernelsFor("one", threads, options);
+  const predict = options.wasm === undefined ? await kernelBuild("predict") : kernels;
+  const trainer = new Trainer(predict, kernels, options, threads, pairwise);
+  await trainer.prepare();
   await trainer.startThreads();
   return trainer;
 }
@@ -70,22 +97,35 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 export class Trainer implements AsyncIterable<TrainEvent> {
   /** The first event: the whole configuration. */
   readonly start: StartEvent;
-  /** The kernels for one thread, which is what models of this training have. */
-  readonly #one: KernelBuild;
+  /** What models of this training have. */
+  readonly #predict: KernelBuild;
   readonly #options: TrainerOptions;
   readonly #train: TrainConfig;
   readonly #range: LabelRange;
   #session: Session | undefined;
-  #snapshot: Float32Array | undefined;
   readonly #pairs: Pairs | undefined;
+  readonly #pass: Pass;
+  readonly #stopping: EarlyStopping;
+  #kept: Kept = { weights: undefined, steps: 0, event: undefined, retries: 0 };
+  /** How often the learning rate was halved. */
+  #retries = 0;
+  #lastGood: LastGood | undefined;
+  #checkpoints: Checkpoints | undefined;
   /** What is measured to measure a data set. */
   readonly #evaluated: Map<Dataset, RowsToRank>;
-  #record: TrainingRecord;
+  /** What the record of a model says of every epoch. */
+  readonly #facts: TrainingRecord;
   #iterated = false;
 
   /** @internal Use `createTrainer`. */
-  constructor(one: KernelBuild, kernels: KernelBuild, options: TrainerOptions, threads: number) {
-    this.#one = one;
+  constructor(
+    predict: KernelBuild,
+    kernels: KernelBuild,
+    options: TrainerOptions,
+    threads: number,
+    pairwise: typeof import("./pairs.js") | undefined,
+  ) {
+    this.#predict = predict;
     const { data, init } = options;
     this.#options = options;
     const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
@@ -97,7 +137,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
 
     const longest = Math.max(...sets.map((set) => set.maxSlots));
     const { bpr, seed, shuffle } = this.#train;
-    this.#pairs = config.loss === "bpr" ? pairsOf(data.train, config, bpr, seed, shuffle) : undefined;
+    this.#pairs = config.loss === "bpr" ? pairwise?.pairsOf(data.train, config, bpr, seed, shuffle) : undefined;
     // Pairs are made of the rows as they were read.
     const ownsRows = options.ownsRows === true && !this.#pairs;
     const plan = {
@@ -126,19 +166,19 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     session.initialiseState();
 
     this.#range = { labelMin: data.train.labelMin, labelMax: data.train.labelMax };
-    if (this.#pairs) this.#range.labelMin = lowLabel(data.train);
+    if (this.#pairs) this.#range.labelMin = pairwise!.lowLabel(data.train);
+    this.#stopping = new EarlyStopping(this.#train.earlyStop);
+    this.#pass = new Pass(session, this.#train, options, this.#range, this.#pairs);
     this.#evaluated = new Map(sets.map((set) => [set, this.#pairs?.evaluated(set, session.kernels) ?? { data: set }]));
     const { middle } = cutsFor(config, this.#range);
     const watched = data.validation ?? (options.evaluateTrain ? data.train : undefined);
-    if (this.#pairs && watched) checkRankable(this.#evaluated.get(watched)!, middle);
-    this.#record = {
+    if (this.#pairs && watched) pairwise!.checkRankable(this.#evaluated.get(watched)!, middle);
+    this.#facts = {
       version: VERSION,
       seed: this.#train.seed,
       ...this.#range,
       rows: data.train.rows,
       ...(initReport ? { init: initReport } : {}),
-      bestEpoch: 0,
-      train: this.#train,
     };
     const ofSets = <T>(count: (set: Dataset) => T) => ({
       ...(data.validation ? { validation: count(data.validation) } : {}),
@@ -173,57 +213,92 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     this.start.threads = this.threads;
   }
 
+  /** @internal Called by `createTrainer`. */
+  async prepare(): Promise<void> {
+    const { checkpoint, resume, onDivergence = "stop", onWarning } = this.#options;
+    if (onDivergence !== "stop") {
+      const { LastGood } = await import("./divergence.js");
+      this.#lastGood = new LastGood(onDivergence, this.#options.divergenceRetries, this.#stopping);
+    }
+    if (checkpoint || resume) {
+      const { Checkpoints } = await import("./checkpoints.js");
+      const { data, evaluateTrain = false, fast = false } = this.#options;
+      this.#checkpoints = new Checkpoints(
+        { model: this.#alive().config, train: this.#train, evaluateTrain, fast },
+        data,
+        { pass: this.#pass, stopping: this.#stopping, kept: this.#kept, lastGood: this.#lastGood },
+        { ...checkpoint, onWarning },
+      );
+    }
+    if (resume) {
+      this.#retries = await this.#checkpoints!.load(resume);
+      const { epochs, row, steps } = this.#pass.position;
+      this.start.resumed = { epochs, row, steps };
+      if (this.#retries > 0) this.#alive().learningRate = this.#train.lr / 2 ** this.#retries;
+    } else {
+      // What is left when training diverges before the end of the first epoch.
+      this.#keep();
+    }
+    this.#lastGood?.begin(this.#pass, this.#kept);
+  }
+
+  /**
+   * A checkpoint of the training as it is between two batches, to be read before it goes on. Needs the option
+   * `checkpoint`, which may be `{}`.
+   *
+   * @throws IfmError IFM_USAGE without that option, and after training has diverged
+   */
+  checkpoint(): Checkpoint {
+    this.#alive();
+    if (!this.#checkpoints)
+      throw new IfmError("IFM_USAGE", "checkpoint: expected createTrainer({ checkpoint: {}, … })");
+    return this.#checkpoints.take(this.#retries);
+  }
+
   /**
    * Trains and tells: one start event, one event an epoch, one end event.
    *
-   * @throws IfmError IFM_DIVERGED when the loss or a validation metric stops being finite; `model()` then still has the
-   *         best weights so far
+   * @throws IfmError IFM_DIVERGED when a loss, a gradient, a weight or a validation metric stops being finite; `model()`
+   *         then still has the best weights so far
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<TrainEvent, void, undefined> {
     if (this.#iterated) throw new IfmError("IFM_USAGE", "trainer: a run can be iterated once; create another trainer");
     this.#iterated = true;
     const session = this.#alive();
+    const pass = this.#pass;
     const { data, signal } = this.#options;
-    const { epochs, earlyStop, samplePairs, sampleAfter } = this.#train;
-    const stopping = new EarlyStopping(earlyStop);
-    // What is left when training diverges before the end of the first epoch.
-    this.#keep();
-    const pass = new Pass(session, this.#train, this.#options, this.#range, this.#pairs);
+    const { earlyStop, samplePairs, sampleAfter } = this.#train;
+    const write = () => this.#checkpoints?.writeIfDue(this.#retries);
     let seconds = 0;
-    let epoch = 0;
-    let reason: "epochs" | "early-stop" | "aborted" = "epochs";
     yield this.start;
 
-    while (epoch < epochs) {
-      if (signal?.aborted) {
-        reason = "aborted";
-        break;
-      }
-      const result = await pass.run(epoch + 1);
+    let reason = this.#reasonToEnd();
+    while (reason === undefined) {
+      const result = signal?.aborted ? "aborted" : await pass.run(write);
       if (result === "aborted") {
-        reason = "aborted";
+        reason = result;
         break;
       }
-      epoch++;
-      seconds += result.seconds;
+      if (result === "diverged") {
+        yield await this.#goBack();
+        continue;
+      }
+      const epoch = pass.position.epochs + 1;
       // A model that has learnt with some of the pairs is measured with as many, those of the largest fields' vectors:
       // IFM on Frappe at a ratio of 0.5 has a validation RMSE of 0.357 with them, 0.540 with all.
-      const ratio = pass.steps > sampleAfter ? samplePairs : 1;
+      const ratio = pass.position.steps > sampleAfter ? samplePairs : 1;
       const measure = (set: Dataset) => this.#evaluate(set, epoch, ratio);
       const train = this.#options.evaluateTrain ? await measure(data.train) : result.metrics;
       const validation = data.validation && (await measure(data.validation));
       const test = data.test && (await measure(data.test));
       const watched = monitored(validation ?? train, session.config.loss);
-      if (!Number.isFinite(watched) || !session.isFinite()) throw this.#diverged(epoch, "the weights");
-      const improved = stopping.update(epoch, watched);
-      // Without validation rows, or with early stopping off, the last epoch is what is kept.
-      const best = improved || !validation || earlyStop === 0;
-      if (best) {
-        this.#keep();
-        const metrics = { train, ...(validation ? { validation } : {}), ...(test ? { test } : {}) };
-        this.#record = { ...this.#record, bestEpoch: epoch, metrics };
+      if (!Number.isFinite(watched) || !session.isFinite()) {
+        yield await this.#goBack();
+        continue;
       }
-      yield {
+      seconds += result.seconds;
+      const improved = this.#stopping.update(epoch, watched);
+      const event: EpochEvent = {
         event: "epoch",
         epoch,
         loss: result.loss,
@@ -233,13 +308,48 @@ export class Trainer implements AsyncIterable<TrainEvent> {
         rowsPerSecond: pass.rows / result.seconds,
         seconds: result.seconds,
         best: improved,
-      } satisfies EpochEvent;
-      if (validation && stopping.shouldStop(epoch)) {
-        reason = "early-stop";
-        break;
+      };
+      // Without validation rows, or with early stopping off, the last epoch is what is kept.
+      if (improved || !validation || earlyStop === 0) {
+        this.#keep();
+        Object.assign(this.#kept, { event, retries: this.#retries });
       }
+      pass.endEpoch();
+      if (improved) this.#lastGood?.keepIfSound(pass, this.#kept, result.meanLoss, session.config.loss, this.#range);
+      yield event;
+      reason = this.#reasonToEnd();
+      if (reason === undefined) await write();
     }
-    yield { event: "end", bestEpoch: this.#record.bestEpoch ?? 0, epochs: epoch, reason, seconds };
+    await this.#checkpoints?.write(this.#retries);
+    const { epochs } = pass.position;
+    yield { event: "end", bestEpoch: this.#kept.event?.epoch ?? 0, epochs, reason, seconds };
+  }
+
+  #reasonToEnd(): EndEvent["reason"] | undefined {
+    const { epochs } = this.#pass.position;
+    if (this.#options.data.validation && this.#stopping.shouldStop(epochs)) return "early-stop";
+    return epochs >= this.#train.epochs ? "epochs" : undefined;
+  }
+
+  /**
+   * Goes back to the last good state.
+   *
+   * @throws IfmError IFM_DIVERGED when that is not wanted, or not any more
+   */
+  async #goBack(): Promise<RollbackEvent> {
+    const { goBack } = await import("./divergence.js");
+    const event = goBack({
+      session: this.#alive(),
+      pass: this.#pass,
+      rows: this.#pairs?.data ?? this.#options.data.train,
+      original: this.#options.data.train.rows,
+      train: this.#train,
+      lastGood: this.#lastGood,
+      kept: this.#kept,
+      retries: this.#retries,
+    });
+    this.#retries = event.retry;
+    return event;
   }
 
   /**
@@ -248,7 +358,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
    */
   model(): Model {
     const weights = this.#weights();
-    return new Model(this.#one, this.#alive().config, this.#record, (target) => target.parameters().set(weights));
+    return new Model(this.#predict, this.#alive().config, this.#record, (target) => target.parameters().set(weights));
   }
 
   /** @internal `model()` in the trainer's own memory, where there is none for a copy; the trainer is then disposed of. */
@@ -256,20 +366,26 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     const session = this.#alive();
     session.parameters().set(this.#weights());
     this.dispose();
-    return new Model(this.#one, session.config, this.#record, session);
+    session.predictWith(this.#predict);
+    return new Model(this.#predict, session.config, this.#record, session);
+  }
+
+  /** @internal The epoch whose weights `model()` has. */
+  get keptEvent(): EpochEvent | undefined {
+    return this.#kept.event;
   }
 
   #weights(): Float32Array {
     const session = this.#alive();
-    const asTheyAre = this.#record.bestEpoch === 0 && session.isFinite();
-    return this.#snapshot && !asTheyAre ? this.#snapshot : session.parameters();
+    const asTheyAre = !this.#kept.event && session.isFinite();
+    return this.#kept.weights && !asTheyAre ? this.#kept.weights : session.parameters();
   }
 
   /** Gives up the memory. */
   dispose(): void {
     this.#session?.dispose();
     this.#session = undefined;
-    this.#snapshot = undefined;
+    this.#kept.weights = undefined;
   }
 
   [Symbol.dispose](): void {
@@ -283,8 +399,18 @@ export class Trainer implements AsyncIterable<TrainEvent> {
 
   #keep(): void {
     const weights = this.#alive().parameters();
-    if (this.#snapshot) this.#snapshot.set(weights);
-    else this.#snapshot = weights.slice();
+    if (this.#kept.weights) this.#kept.weights.set(weights);
+    else this.#kept.weights = weights.slice();
+    this.#kept.steps = this.#pass.position.steps;
+  }
+
+  get #record(): TrainingRecord {
+    const { event, retries } = this.#kept;
+    const record = { ...this.#facts, bestEpoch: event?.epoch ?? 0, train: this.#train };
+    if (!event) return record;
+    const { train, validation, test } = event;
+    const metrics = { train, ...(validation ? { validation } : {}), ...(test ? { test } : {}) };
+    return { ...record, ...(retries > 0 ? { retries } : {}), metrics };
   }
 
   async #evaluate(set: Dataset, epoch: number, samplePairs: number): Promise<Metrics> {
@@ -300,136 +426,5 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     });
     const { data, groups } = this.#evaluated.get(set)!;
     return evaluate(this.#alive(), data, this.#range, { samplePairs }, groups);
-  }
-
-  #diverged(epoch: number, what: string): IfmError {
-    return divergence(`${what} stopped being finite at epoch ${epoch}`, this.#train);
-  }
-}
-
-function divergence(what: string, { lr }: TrainConfig): IfmError {
-  return new IfmError("IFM_DIVERGED", `training diverged: ${what} (lr ${lr})`, {
-    hint: "try a smaller --lr, --clip-norm, or look for very large values with ifm-wasm check",
-  });
-}
-
-/** A pair whose first score is the larger counts 2, one of equal scores 1. */
-function twicePairsInOrder(scores: Float32Array): number {
-  let twice = 0;
-  for (let i = 0; i < scores.length; i += 2) {
-    const [liked, other] = [scores[i]!, scores[i + 1]!];
-    twice += liked > other ? 2 : Number(liked === other);
-  }
-  return twice;
-}
-
-/** Passes over the training rows. */
-class Pass {
-  readonly #session: Session;
-  readonly #train: TrainConfig;
-  readonly #options: TrainerOptions;
-  readonly #range: LabelRange;
-  readonly #pairs: Pairs | undefined;
-  /** Rows that a pass visits. */
-  readonly rows: number;
-  readonly #roc: RocScores | undefined;
-  readonly #labels: Float32Array;
-  /** Batches so far. */
-  steps = 0;
-  /** When the event loop last had its turn; epochs may be shorter than a breath. */
-  #breath = performance.now();
-  /** β₁^t and β₂^t, by multiplication: Math.pow may differ between engines. */
-  #beta1 = 1;
-  #beta2 = 1;
-
-  constructor(
-    session: Session,
-    train: TrainConfig,
-    options: TrainerOptions,
-    range: LabelRange,
-    pairs: Pairs | undefined,
-  ) {
-    this.#session = session;
-    this.#pairs = pairs;
-    this.#train = train;
-    this.#options = options;
-    this.#range = range;
-    const rows = options.data.train;
-    this.rows = pairs ? 2 * pairs.count : rows.rows;
-    const wantsRoc = !options.evaluateTrain && !pairs && hasTwoLabels(rows, range);
-    this.#roc = wantsRoc ? new RocScores(rows, cutsFor(session.config, range).middle) : undefined;
-    this.#labels = new Float32Array(wantsRoc ? Math.min(train.batchSize, rows.rows) : 0);
-  }
-
-  async run(epoch: number): Promise<{ loss: number; seconds: number; metrics: Metrics } | "aborted"> {
-    const session = this.#session;
-    const { reduction, shuffle, seed, epochs, adam } = this.#train;
-    const { signal, onProgress } = this.#options;
-    const rows = this.rows;
-    // The loss is of rows, or of pairs of rows.
-    const unit = this.#pairs ? 2 : 1;
-    const batchSize = unit * this.#train.batchSize;
-    const cuts = cutsFor(session.config, this.#range);
-    session.takeSums();
-    session.beginTraining();
-    if (this.#pairs) this.#pairs.arrange(session.trainingRows(), session.kernels, epoch);
-    else session.order(epoch, seed, shuffle);
-
-    let loss = 0;
-    let inOrder = 0; // twice the pairs that are in the right order; a tie is half in order
-    let paused = 0; // not counted as training: progress, metrics, other turns of the event loop
-    const started = performance.now();
-    for (let first = 0, batch = 1; first < rows; first += batchSize, batch++) {
-      const count = Math.min(batchSize, rows - first);
-      this.#beta1 *= adam.beta1;
-      this.#beta2 *= adam.beta2;
-      const batchLoss = session.trainBatch({
-        first,
-        count,
-        step: this.steps++,
-        dyScale: reduction === "mean" ? unit / count : 1,
-        correction1: 1 / (1 - this.#beta1),
-        correction2: 1 / (1 - this.#beta2),
-      });
-      if (!Number.isFinite(batchLoss))
-        throw divergence(`the loss became ${batchLoss} at epoch ${epoch}, batch ${batch}`, this.#train);
-      loss += batchLoss;
-
-      const pause = performance.now();
-      session.addMetrics(cuts);
-      if (this.#roc) {
-        const labels = this.#labels.subarray(0, count);
-        session.batchLabels(first, count, labels);
-        this.#roc.add(session.batchScores(count), labels);
-      }
-      if (this.#pairs) inOrder += twicePairsInOrder(session.batchScores(count));
-      if (pause - this.#breath > BREATH) {
-        const seconds = (pause - started - paused) / 1000;
-        onProgress?.({
-          phase: "train",
-          epoch,
-          epochs,
-          rows: first + count,
-          totalRows: rows,
-          rowsPerSecond: (first + count) / seconds,
-        });
-        await breathe();
-        this.#breath = performance.now();
-        if (signal?.aborted) {
-          this.#roc?.take();
-          return "aborted";
-        }
-      }
-      paused += performance.now() - pause;
-    }
-    const seconds = (performance.now() - started - paused) / 1000;
-    return {
-      loss: reduction === "mean" ? (unit * loss) / rows : loss,
-      seconds,
-      metrics: {
-        ...metricsFrom(session.takeSums(), rows, this.#roc?.take()),
-        ...(this.#pairs ? { gauc: inOrder / rows } : {}),
-      },
-    };
   }
 }

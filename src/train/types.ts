@@ -46,6 +46,8 @@ export interface StartEvent {
   init?: InitReport;
   /** Slots whose feature id is beyond the table (with an initial model): they contribute nothing. */
   unknownFeatures: { train: number; validation?: number; test?: number };
+  /** Where a checkpoint has taken it: epochs that are done, rows of the next that are, batches so far. */
+  resumed?: { epochs: number; row: number; steps: number };
 }
 
 export interface EpochEvent {
@@ -66,6 +68,23 @@ export interface EpochEvent {
   best: boolean;
 }
 
+/** Training has diverged, and goes on from the last good state with half the learning rate. */
+export interface RollbackEvent {
+  event: "rollback";
+  /** Where it diverged; both from 1. */
+  epoch: number;
+  batch: number;
+  /** The epoch at whose end it goes on; 0 is the start. */
+  to: number;
+  /** The learning rate from now on. */
+  lr: number;
+  /** Which time it is, of how many at most. */
+  retry: number;
+  retries: number;
+  /** What stopped being finite, and where. */
+  message: string;
+}
+
 export interface EndEvent {
   event: "end";
   /** Epoch whose weights the model holds; 0 when no epoch was completed. */
@@ -76,7 +95,7 @@ export interface EndEvent {
   seconds: number;
 }
 
-export type TrainEvent = StartEvent | EpochEvent | EndEvent;
+export type TrainEvent = StartEvent | EpochEvent | RollbackEvent | EndEvent;
 
 /** Where a running epoch is; sent about ten times a second. */
 export interface Progress {
@@ -92,4 +111,40 @@ export interface FitData {
   train: Dataset;
   validation?: Dataset;
   test?: Dataset;
+}
+
+/** How far a training is, in numbers. */
+export interface Position {
+  /** Epochs that are done. */
+  epochs: number;
+  /** Rows visited of the epoch that is under way. */
+  row: number;
+  /** Batches so far. */
+  steps: number;
+  /** β₁^t and β₂^t. */
+  beta1: number;
+  beta2: number;
+  /** Of the epoch that is under way: sum of the losses, twice the pairs in the right order (a tie is one), seconds. */
+  loss: number;
+  inOrder: number;
+  seconds: number;
+}
+
+/** Arrays by name. */
+export type Arrays = Record<string, Float32Array | Float64Array>;
+
+/** The weights that the model will have. */
+export interface Kept {
+  weights: Float32Array | undefined;
+  /** Batches that they have come of. */
+  steps: number;
+  /** Their epoch, and how often the learning rate had been halved; none before the end of the first. */
+  event: EpochEvent | undefined;
+  retries: number;
+}
+
+/** What was best at a state to go back to. */
+export interface GoodMark extends Pick<Kept, "event" | "retries"> {
+  best: number;
+  bestEpoch: number;
 }

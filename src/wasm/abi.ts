@@ -130,6 +130,10 @@ export const FIELDS = [
   ["sBlockPairs", "u32"],
   ["sPairHidden", "u32"],
   ["sPairScores", "u32"],
+  ["tableFormat", "u32"],
+  ["recordBytes", "u32"],
+  ["zeros", "u32"],
+  ["diverged", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
 export const ABI_VERSION = 4;
@@ -142,6 +146,7 @@ export type DescFields = Partial<Record<Field, number>>;
 /** Values of the enumerations in assembly/abi.ts. */
 export const MODEL = { fm: 0, afm: 1, ifm: 2, inn: 3, deepifm: 4 } as const;
 export const LOSS = { squared: 0, logistic: 1, bpr: 2 } as const;
+export const TABLE = { F32: 0, F16: 1, I8: 2 } as const;
 export const ACTIVATION = { relu: 0, tanh: 1, sigmoid: 2, identity: 3 } as const;
 export const OPTIMIZER = { sgd: 0, momentum: 1, adagrad: 2, adam: 3, ftrl: 4 } as const;
 

@@ -1,37 +1,56 @@
-import { compileKernels, kernelBuild } from "#runtime";
+import { compileKernels, kernelBuild, mostThreads, whyOneThread } from "#runtime";
+import { validateThreads } from "../config.js";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 import type { KernelSource } from "./compile.js";
 
-/** Exports of assembly/index.ts. Addresses and sizes are u32; negative numbers never come back. */
-export interface Kernels {
+/** Exports of every module. Addresses and sizes are u32; negative numbers never come back. */
+export interface CommonKernels {
   abiVersion(): number;
   descBytes(): number;
   heapBase(): number;
+  probability(score: number): number;
+  allFinite(x: number, floats: number): number;
+  sha256(state: number, data: number, blocks: number): void;
+  predictBatch(desc: number, scratch: number): void;
+  metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
+}
+
+/** Exports of assembly/index.ts beside them: of all modules but the one of models on one thread. */
+export interface TrainingKernels {
   fillNormal(out: number, rows: number, cols: number, strideFloats: number, key: number, std: number): void;
   keepThreshold(keep: number): number;
   key(seed: number, stream: number, step: number, row: number): number;
   below(key: number, index: number, n: number): number;
   shuffle(order: number, n: number, key: number): void;
-  probability(score: number): number;
-  allFinite(x: number, floats: number): number;
   initState(desc: number, theta: number, floats: number): void;
   trainBatch(desc: number, scratch: number): number;
-  predictBatch(desc: number, scratch: number): void;
   trainBegin(desc: number): void;
   trainReduce(desc: number): number;
   trainNext(desc: number): number;
   predictBegin(desc: number): void;
   work(desc: number, scratch: number): void;
   runJob(desc: number, job: number, scratch: number): void;
-  metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
 }
+
+/** Exports of assembly/serve.ts: of all modules but the one that trains on one thread. */
+export interface ServingKernels {
+  rank(desc: number, request: number, scratch: number): void;
+  topKeep(heap: number, size: number, most: number, scores: number, count: number, first: number): number;
+  topSort(heap: number, size: number): void;
+  explainRow(desc: number, request: number, scratch: number): number;
+  explainPairs(desc: number, request: number, s: number): void;
+  decodeRecord(desc: number, id: number, scratch: number, w: number): void;
+}
+
+/** Who trains on one thread does not serve, and the other way round; modules for several threads have everything. */
+export interface Kernels extends CommonKernels, TrainingKernels, ServingKernels {}
 
 /** First address that is handed out; the module's own constants lie below. */
 export const HEAP_BASE = 16384;
 
 /** Kernels that a runtime has: for one thread, for several, with relaxed SIMD. */
-export type BuildName = "one" | "threads" | "fast";
+export type BuildName = "one" | "predict" | "threads" | "fast";
 
 /** Compiled kernels. */
 export interface KernelBuild {
@@ -58,8 +77,25 @@ export interface ComputeOptions {
   onWarning?: (text: string) => void;
 }
 
-/** The kernels that suit the options and the runtime. */
-export async function kernelsFor(threads: number, { fast, wasm, onWarning }: ComputeOptions): Promise<KernelBuild> {
+/** Threads to make room for: as many as asked for but, which is then said, one where there can be no others. */
+export function threadsFor({ threads = 1, onWarning }: ComputeOptions): number {
+  const count = validateThreads(threads, mostThreads());
+  const reason = threads === 1 ? undefined : whyOneThread();
+  if (reason === undefined) return count;
+  onWarning?.(`one thread computes: ${reason}`);
+  return 1;
+}
+
+/**
+ * The kernels that suit the options and the runtime.
+ *
+ * @param alone those for one thread
+ */
+export async function kernelsFor(
+  alone: "one" | "predict",
+  threads: number,
+  { fast, wasm, onWarning }: ComputeOptions,
+): Promise<KernelBuild> {
   if (wasm !== undefined) return { module: await compileKernels(wasm), shared: threads > 1 || fast === true };
   if (fast) {
     try {
@@ -70,7 +106,7 @@ export async function kernelsFor(threads: number, { fast, wasm, onWarning }: Com
       onWarning?.("fast changes nothing: there is no relaxed SIMD here");
     }
   }
-  return kernelBuild(threads > 1 ? "threads" : "one");
+  return kernelBuild(threads > 1 ? "threads" : alone);
 }
 
 /** What the debug build calls; the shipped one has no assertions. */

@@ -1,8 +1,10 @@
 import type { Loss, ModelConfig, TrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
 import { type Layout, layoutOf, pairsOf } from "../model/layout.js";
-import { ACTIVATION, DESC_BYTES, type DescFields, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "./abi.js";
+import type { Dtype } from "../model/safetensors.js";
+import { ACTIVATION, DESC_BYTES, type DescFields, KEEP_ALL, LOSS, MODEL, OPTIMIZER, TABLE } from "./abi.js";
 import { Arena } from "./arena.js";
+import { planServing, type ServingPlan } from "./serving.js";
 import { CONTROL_BYTES } from "./threads.js";
 
 /** Rows that are scored in one call; bounds the copy of the rows in linear memory. */
@@ -76,6 +78,7 @@ export interface MemoryPlan {
   readonly staging: readonly Staging[];
   /** Row numbers 0, 1, …, u32[SCORE_ROWS]: the order in which rows are scored. */
   readonly identity: number;
+  readonly serving: ServingPlan;
   readonly training: TrainingRows | undefined;
   /** Chunks that a full batch is cut into have so many rows. */
   readonly chunkRows: number;
@@ -91,14 +94,16 @@ export interface MemoryPlan {
  *
  * @param slots   slots of the longest row that will be scored (FM; other models know theirs)
  * @param threads each has a scratch of its own
+ * @param dtype   of the table; it is trained as F32
  */
 export function planMemory(
   config: ModelConfig,
   slots: number,
   training: TrainingPlan | undefined,
   threads: number,
+  dtype: Dtype = "F32",
 ): MemoryPlan {
-  const layout = layoutOf(config);
+  const layout = layoutOf(config, dtype);
   const { Kp, Ap, rowFloats } = layout;
   const isFM = config.model === "fm";
   const M = isFM ? 0 : config.fieldOfSlot.length;
@@ -123,6 +128,7 @@ export function planMemory(
   const pairList = arena.take(12 * Pp);
   const sampled = arena.take(12 * Pp);
   const sampleKeys = arena.take(16 * P);
+  const zeros = dtype === "F32" ? 0 : arena.take(8 * Kp);
   const batchNorm = config.batchNorm ? arena.take(4 * 4 * Kp) : 0;
 
   // Scratch of one row: offsets from one address, so that every thread can have its own.
@@ -200,6 +206,7 @@ export function planMemory(
     order: identity,
     yHat: arena.take(4 * SCORE_ROWS),
   }));
+  const serving = planServing(arena, config, layout);
   let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
   let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
 
@@ -346,6 +353,9 @@ export function planMemory(
     sPooled,
     sInput,
     sInputGrad,
+    tableFormat: TABLE[layout.dtype],
+    recordBytes: layout.recordBytes,
+    zeros,
     keepWeights: KEEP_ALL,
     keepProducts: KEEP_ALL,
     ...shared,
@@ -353,6 +363,7 @@ export function planMemory(
   };
   const fill = ({ buffer }: WebAssembly.Memory) => {
     const u32 = (address: number, length: number) => new Uint32Array(buffer, address, length);
+    serving.fill(buffer);
     u32(fieldOfSlot, M).set(config.fieldOfSlot.slice(0, M));
     const list = u32(pairList, 3 * Pp);
     pairs.forEach(({ s, t, p }, i) => {
@@ -380,6 +391,7 @@ export function planMemory(
     scratch,
     staging,
     identity,
+    serving,
     training: trainingRows,
     chunkRows,
     pairs: P,

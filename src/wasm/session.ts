@@ -3,9 +3,13 @@ import { type Dataset, placeOf } from "../data/dataset.js";
 import { moveInto } from "../data/movable.js";
 import { IfmError } from "../errors.js";
 import { floatOf, type Layout, type TensorSpec } from "../model/layout.js";
+import type { Request } from "../model/rank.js";
+import { ARRAYS, type Dtype, type Numbers } from "../model/safetensors.js";
 import { Desc } from "./abi.js";
+import { sha256 } from "./hash.js";
 import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
 import { type MemoryPlan, planMemory, type Rows, SCORE_ROWS, type Staging, type TrainingPlan } from "./plan.js";
+import { explainRow, type Parts, rankCandidates, replaceUnknown } from "./serving.js";
 import { Threads } from "./threads.js";
 
 /** Streams of random numbers; the kernels have those of dropout (assembly/kernels/dropout.ts). */
@@ -54,7 +58,7 @@ export class Session {
   readonly config: ModelConfig;
   readonly layout: Layout;
   readonly memory: WebAssembly.Memory;
-  readonly kernels: Kernels;
+  kernels: Kernels;
   /** Chunks that a full batch is cut into. */
   readonly chunkRows: number;
   /** Slots whose feature the model does not know, among the training rows. */
@@ -70,11 +74,19 @@ export class Session {
    * @param slots    slots of the longest row that will be scored (FM; other models know theirs)
    * @param training how and on what it is trained; without it the session can only score
    * @param threads  room for so many; they are one until `startThreads`
+   * @param dtype    of the table; only F32 is trained
    * @throws IfmError IFM_MEMORY
    */
-  constructor(kernels: KernelBuild, config: ModelConfig, slots: number, training?: TrainingPlan, threads = 1) {
+  constructor(
+    kernels: KernelBuild,
+    config: ModelConfig,
+    slots: number,
+    training?: TrainingPlan,
+    threads = 1,
+    dtype: Dtype = "F32",
+  ) {
     this.config = config;
-    const plan = planMemory(config, slots, training, threads);
+    const plan = planMemory(config, slots, training, threads, dtype);
     this.#plan = plan;
     this.layout = plan.layout;
     this.chunkRows = plan.chunkRows;
@@ -98,7 +110,7 @@ export class Session {
       copy(this.#u32(rowPtr, data.rows + 1), data.rowPtr);
       const ids = this.#u32(features, nnz);
       copy(ids, data.features);
-      this.unknownFeatures = this.#replaceUnknown(ids);
+      this.unknownFeatures = replaceUnknown(ids, config.features);
       if (data.values) copy(this.#f32(values, nnz), data.values);
     }
   }
@@ -144,19 +156,7 @@ export class Session {
   #writeFeatures(address: number, features: Uint32Array): number {
     const target = this.#u32(address, features.length);
     target.set(features);
-    return this.#replaceUnknown(target);
-  }
-
-  #replaceUnknown(target: Uint32Array): number {
-    const n = this.config.features;
-    let unknown = 0;
-    for (let i = 0; i < target.length; i++) {
-      if (target[i]! >= n) {
-        target[i] = n;
-        unknown++;
-      }
-    }
-    return unknown;
+    return replaceUnknown(target, this.config.features);
   }
 
   /** Fills every tensor with its initial values. */
@@ -182,16 +182,39 @@ export class Session {
     this.kernels.initState(this.#desc.address, this.#plan.parameters, this.layout.bytes / 4);
   }
 
+  #numbers({ dtype, offset, floats }: TensorSpec): Numbers {
+    return new ARRAYS[dtype](this.memory.buffer, this.#plan.parameters + offset, floats);
+  }
+
   /** A tensor's numbers in its logical shape, without padding; or up to `most` rows of them, from `first` on. */
-  read(spec: TensorSpec, first = 0, most = spec.rows): Float32Array {
+  read(spec: TensorSpec, first = 0, most = spec.rows): Numbers {
     const { cols } = spec;
     const rows = Math.min(most, spec.rows - first);
-    const out = new Float32Array(rows * cols);
-    const source = this.#f32(this.#plan.parameters + spec.offset, spec.floats);
+    const out = new ARRAYS[spec.dtype](rows * cols);
+    const source = this.#numbers(spec);
     for (let r = 0; r < rows; r++) {
       const at = floatOf(spec, first + r);
       if (cols === 1) out[r] = source[at]!;
       else out.set(source.subarray(at, at + cols), r * cols);
+    }
+    return out;
+  }
+
+  /** The same as 32-bit floats, whatever the table's type. */
+  readFloats(spec: TensorSpec): Float32Array {
+    const numbers = this.read(spec);
+    if (numbers instanceof Float32Array) return numbers;
+    const { staging, serving, scratch } = this.#plan;
+    const out = new Float32Array(numbers.length);
+    const { features } = staging[0]!;
+    const id = this.#u32(features, 1);
+    const v = this.#f32(scratch[0]! + this.#desc.get("sSlots"), spec.cols);
+    const w = new Float64Array(this.memory.buffer, serving.linear, 1);
+    for (let r = 0; r < spec.rows; r++) {
+      id[0] = r;
+      this.kernels.decodeRecord(this.#desc.address, features, scratch[0]!, serving.linear);
+      if (spec.shape.length === 1) out[r] = w[0]!;
+      else out.set(v, r * spec.cols);
     }
     return out;
   }
@@ -202,10 +225,10 @@ export class Session {
   }
 
   /** Writes the first `data.length / cols` rows of a tensor. */
-  write(spec: TensorSpec, data: Float32Array): void {
+  write(spec: TensorSpec, data: Numbers): void {
     this.#changed();
     const { cols } = spec;
-    const target = this.#f32(this.#plan.parameters + spec.offset, spec.floats);
+    const target = this.#numbers(spec);
     for (let r = 0; r < data.length / cols; r++) {
       const at = floatOf(spec, r);
       if (cols === 1) target[at] = data[r]!;
@@ -222,6 +245,28 @@ export class Session {
   parameters(): Float32Array {
     this.#changed();
     return this.#f32(this.#plan.parameters, this.layout.bytes / 4);
+  }
+
+  /** All that a step changes, as it lies in memory: parameters, then the states of the optimizer. Views, as `parameters`. */
+  stepped(): Float32Array[] {
+    const { parameters, fields } = this.#plan;
+    const states = [fields.state ?? 0, fields.state2 ?? 0].filter((distance) => distance > 0);
+    return [this.parameters(), ...states.map((distance) => this.#f32(parameters + distance, this.layout.bytes / 4))];
+  }
+
+  /** Learning rate of the steps to come. */
+  set learningRate(lr: number) {
+    this.#desc.set({ lr });
+  }
+
+  /** Whether a step has had a gradient or a weight that is not finite. */
+  get diverged(): boolean {
+    return this.#desc.get("diverged") !== 0;
+  }
+
+  /** Forgets that. */
+  clearDiverged(): void {
+    this.#desc.set({ diverged: 0 });
   }
 
   /** Puts the training rows into the order of an epoch: file order, or shuffled by (seed, epoch) alone. */
@@ -278,9 +323,14 @@ export class Session {
     this.kernels.metricSums(this.#plan.sums, this.#desc.address, low, high, threshold, middle);
   }
 
-  /** The sums since the last call; starts from 0 again. */
+  /** The sums so far: a view. */
+  sums(): Float64Array {
+    return new Float64Array(this.memory.buffer, this.#plan.sums, 6);
+  }
+
+  /** The sums so far; starts from 0 again. */
   takeSums(): Sums {
-    const view = new Float64Array(this.memory.buffer, this.#plan.sums, 6);
+    const view = this.sums();
     const [squared, absolute, logistic, truePositives, falsePositives, falseNegatives] = view as unknown as Six;
     view.fill(0);
     return { squared, absolute, logistic, truePositives, falsePositives, falseNegatives };
@@ -344,6 +394,45 @@ export class Session {
     this.#f32(labels, count).set(data.labels.subarray(first, end));
     const fields = { labels, rowPtr, features, values: data.values ? values : 0, order, yHat, first: 0, count };
     return { first, end, fields };
+  }
+
+  /** From now on with kernels for models: training is over. Shared memories have kernels that do both. */
+  predictWith({ module, shared }: KernelBuild): void {
+    if (!shared && !(this.memory.buffer instanceof SharedArrayBuffer))
+      this.kernels = instantiateKernels(module, this.memory);
+  }
+
+  #parts(): Parts {
+    const { config, memory, kernels } = this;
+    if (!("rank" in kernels)) {
+      throw new IfmError("IFM_WASM", "kernels: these train, and neither rank nor explain", {
+        hint: "load the model with wasm/ifm-predict.wasm",
+      });
+    }
+    const { staging, serving, scratch } = this.#plan;
+    return { config, memory, kernels, desc: this.#desc, staging: staging[0]!, serving, scratch: scratch[0]! };
+  }
+
+  /** Scores candidates; the best `topK`, in order. On this thread. */
+  rank(request: Request, topK: number) {
+    this.#allPairs();
+    return rankCandidates(this.#parts(), request, topK);
+  }
+
+  /** Why the only row of `data` has its score. */
+  explain(data: Dataset) {
+    const [{ scores }] = this.scoreBlocks(data);
+    return { score: scores[0]!, ...explainRow(this.#parts(), data) };
+  }
+
+  /** SHA-256 of bytes in parts, in Base64. */
+  sha256(parts: Iterable<Uint8Array>): string {
+    return sha256(this.kernels, this.memory, this.#plan.serving.hash, parts);
+  }
+
+  #allPairs(): void {
+    if (this.#desc.get("sampleCount") !== 0) this.#changed();
+    this.#desc.set({ sampleCount: 0 });
   }
 
   /** Pairs that are drawn; 0 = all are taken. */

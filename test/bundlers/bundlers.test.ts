@@ -58,7 +58,7 @@ async function outcomeAt(url: string): Promise<unknown> {
 
 /** The same of a page that is built, under a strict Content-Security-Policy. */
 async function outcomeOf(folder: string, headers: Record<string, string> = {}): Promise<unknown> {
-  await using server = await serve(folder, /./, headers);
+  await using server = await serve({ root: folder, served: /./, headers });
   return await outcomeAt(`${server.origin}/index.html`);
 }
 

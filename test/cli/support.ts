@@ -66,7 +66,7 @@ export function testIo(env: Record<string, string> = {}): TestIo {
     exit: (code) => exits.push(code),
     stdout: () => out.text,
     stderr: () => err.text,
-    interrupt: () => signals.emit("interrupt"),
+    interrupt: () => signals.emit("interrupt", "SIGINT"),
     exits,
   };
 }

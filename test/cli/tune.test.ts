@@ -263,7 +263,7 @@ describe("a study", () => {
     const { code, out, err } = await call([...TUNE, ...hopeless]);
     expect({ code, out }).toEqual({ code: 4, out: "" });
     expect(err).toMatch(/diverged +–\/0/);
-    expect(err).toMatch(/error: all 2 trials failed; trial 1: training diverged: .*\n {2}try other values/);
+    expect(err).toMatch(/error: all 2 trials failed; trial 1: .*training diverged: .*\n {2}try other values/);
   });
 
   it("survives trials that do not fit into memory", async () => {

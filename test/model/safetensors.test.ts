@@ -214,10 +214,16 @@ describe("decode", () => {
   });
 
   test("the message names the file, the hint says what to do", () => {
-    const error = refused(file(`{${entry("w", "[1]", "[0,2]", '"F16"')}}`, 2), { file: "half.safetensors" });
-    expect(error.message).toBe('half.safetensors: tensor "w": expected dtype "F32", found "F16"');
+    const error = refused(file(`{${entry("w", "[1]", "[0,2]", '"BF16"')}}`, 2), { file: "half.safetensors" });
+    expect(error.message).toBe('half.safetensors: tensor "w": expected dtype "F32", "F16" or "I8", found "BF16"');
     expect(error.file).toBe("half.safetensors");
     expect(error.hint).toContain("32-bit floats");
+  });
+
+  test("16-bit floats that are no numbers are refused", () => {
+    const bytes = file(`{${entry("w", "[2]", "[0,4]", '"F16"')}}`, 4);
+    bytes.set([0, 0x3c, 0, 0x7c], bytes.length - 4);
+    expect(refused(bytes).message).toBe('tensor "w": expected finite values, found none as value 1 (at [1])');
   });
 
   test("nothing in a message can steer a terminal", () => {
@@ -282,7 +288,11 @@ describe("attacks", () => {
     ["entry without offsets", file('{"a":{"dtype":"F32","shape":[1]}}', 4), /found no data_offsets/],
     ["entry with a key too many", file(`{${a.replace("{", '{"path":"/etc/passwd",')}}`, 4), /found "path"/],
     ["entry with __proto__", file(`{${a.replace("{", '{"__proto__":[1],')}}`, 4), /found "__proto__"/],
-    ["dtype BF16", file(`{${entry("a", "[2]", "[0,4]", '"BF16"')}}`, 4), /expected dtype "F32", found "BF16"/],
+    [
+      "dtype BF16",
+      file(`{${entry("a", "[2]", "[0,4]", '"BF16"')}}`, 4),
+      /expected dtype "F32", "F16" or "I8", found "BF16"/,
+    ],
     ["dtype F64", file(`{${entry("a", "[1]", "[0,8]", '"F64"')}}`, 8), /found "F64"/],
     ["dtype in lower case", file(`{${entry("a", "[1]", "[0,4]", '"f32"')}}`, 4), /found "f32"/],
     ["dtype that is a number", file(`{${entry("a", "[1]", "[0,4]", "32")}}`, 4), /expected a string/],

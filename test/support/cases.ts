@@ -26,6 +26,7 @@ import {
   fmSumSquare,
   ftrl,
   initialState,
+  integratedGradients,
   linearForward,
   mlpBackward,
   mlpForward,
@@ -50,6 +51,7 @@ import { type Buffer, inOut, input, output, outputI16, outputU32, scratch } from
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
 import { ACTIVATIONS, ATTENTION_FACTORS, cross, FACTORS, FIELD_FACTORS, pad4, SLOTS, sweep } from "./sweep.js";
+import { tableCases } from "./table-cases.js";
 
 type Numbers = ArrayLike<number>;
 
@@ -1225,6 +1227,37 @@ function networkTwin(values: Record<string, Numbers>, shape: NetworkShape): numb
   );
 }
 
+const BLOCK = 4;
+
+const integratedGradientsCase = kernelCase({
+  kernel: "integratedGradients",
+  tolerance: 1e-6,
+  shapes: networkShapes.filter(({ rows }) => rows === 4),
+  buffers: (shape, random): Record<string, Buffer> => ({
+    x: input(random.rows(1, shape.inputs, shape.inputs, -2, 2)),
+    ...networkBuffers(shape, random),
+    out: { role: "out", data: new Float64Array(shape.inputs / BLOCK) },
+    room: scratch(
+      new Float64Array(4 * layersOf(shape).reduce((sum, { columns }) => sum + pad4(columns), 0)).fill(Number.NaN),
+    ),
+  }),
+  desc: (shape, at) => ({ layers: at.layers!, layerCount: layersOf(shape).length, Kp: BLOCK }),
+  call: ({ kernels, memory, at, shape }) => {
+    writeLayers(memory, at, shape, { scratch: 0, chunk: 0 });
+    return kernels.integratedGradients(at.out!, at.desc, at.x!, shape.inputs / BLOCK, at.room!);
+  },
+  twin: (values, shape) => {
+    const model = networkModel(values, shape);
+    const x = Array.from(values.x!);
+    const shares = integratedGradients(model, x);
+    const blocks = Array.from({ length: x.length / BLOCK }, (_, c) => sum(shares.slice(BLOCK * c, BLOCK * (c + 1))));
+    const [zero, whole] = [x.map(() => 0), x].map((input) => mlpForward(model, input).output);
+    // The twin's own completeness.
+    if (Math.abs(sum(shares) - (whole! - zero!)) > 1e-6) throw new Error("the twin is not complete");
+    return { out: nearly(blocks, 1), returns: nearly([zero!], 1) };
+  },
+});
+
 const networkBackward = kernelCase({
   kernel: "networkBackward",
   tolerance: 2e-6,
@@ -1778,6 +1811,30 @@ const squaredNorm = kernelCase({
     })),
 });
 
+const stepIsFinite = kernelCase({
+  kernel: "stepIsFinite",
+  tolerance: 0,
+  shapes: cross({
+    floats: [4, 8, 20, 68],
+    odd: [0, Number.NaN, 1 / 0, -1 / 0, 1e20],
+    where: ["theta", "gradient"],
+    at: [0, 1, 7, 67],
+    scale: [1, 2 ** -20],
+    zero: [false, true],
+  }),
+  buffers: ({ floats, odd, where, at }, random) => {
+    const values = { theta: random.values(floats), gradient: random.values(floats) };
+    if (odd !== 0 && at < floats) values[where][at] = odd;
+    return { theta: input(values.theta), gradient: input(values.gradient) };
+  },
+  call: ({ kernels, at, shape: { floats, scale, zero } }) =>
+    kernels.stepIsFinite(at.theta, zero ? 0 : at.gradient, floats, scale),
+  twin: ({ theta, gradient }, { scale, zero }) => {
+    const squares = Array.from(gradient, (g) => (zero ? 0 : f(f(scale * g) ** 2)));
+    return { returns: exactly([squares.every((square, i) => Number.isFinite(square + theta[i]!)) ? 1 : 0]) };
+  },
+});
+
 // Occurrences
 
 /** The only feature of the batch before. */
@@ -2184,6 +2241,8 @@ export const cases = {
   networkForward,
   networkBackward,
   networkEnd,
+  integratedGradients: integratedGradientsCase,
+  ...tableCases,
   batchNormStatistics,
   batchNormMoving,
   batchNormForward,
@@ -2197,6 +2256,7 @@ export const cases = {
   optimizerStep,
   optimizerInit,
   squaredNorm,
+  stepIsFinite,
   sortOccurrences,
   beginScatter,
   scatterRow,

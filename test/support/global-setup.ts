@@ -3,7 +3,7 @@ import { readdirSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const OUTPUTS = ["wasm/ifm.wasm", "build/debug.wasm", "build/kernels.wasm"];
+const OUTPUTS = ["wasm/ifm.wasm", "wasm/ifm-predict.wasm", "build/debug.wasm", "build/kernels.wasm"];
 
 /** Time of the newest of the files that the kernels are built from. */
 function newestSource(): number {

@@ -62,6 +62,40 @@ export interface TestKernels {
     P: number,
     keepScale: number,
   ): void;
+  linearFrom(sum: number, desc: Address, features: Address, values: Address, slots: number): number;
+  linearTerms(out: Address, desc: Address, features: Address, values: Address, slots: number): void;
+  gatherAt(slots: Address, desc: Address, at: Address, features: Address, values: Address, count: number): number;
+  pairwiseFrom(
+    sums: Address,
+    z: Address,
+    base: Address,
+    desc: Address,
+    features: Address,
+    values: Address,
+    slots: number,
+  ): number;
+  pairwiseNorms(
+    linear: number,
+    base: Address,
+    norm: number,
+    desc: Address,
+    features: Address,
+    values: Address,
+    slots: number,
+  ): number;
+  tableBegin(desc: Address): void;
+  pairTerms(
+    out: Address,
+    desc: Address,
+    gain: Address,
+    features: Address,
+    values: Address,
+    s: number,
+    slots: number,
+  ): void;
+  topKeep(heap: Address, size: number, most: number, scores: Address, count: number, first: number): number;
+  topSort(heap: Address, size: number): void;
+  integratedGradients(out: Address, desc: Address, x: Address, blocks: number, room: Address): number;
   samplePairs(desc: Address): void;
   networkBegin(desc: Address): void;
   networkForward(desc: Address, scratch: Address, x: Address, xBytes: number, rows: number): Address;
@@ -132,6 +166,7 @@ export interface TestKernels {
   optimizerStep(desc: Address, theta: Address, gradient: Address, floats: number, l2: number, scale: number): void;
   optimizerInit(desc: Address, theta: Address, floats: number): void;
   squaredNorm(theta: Address, gradient: Address, floats: number, l2: number): number;
+  stepIsFinite(theta: Address, gradient: Address, floats: number, scale: number): number;
   sortOccurrences(desc: Address): void;
   beginScatter(desc: Address): void;
   scatterRow(desc: Address, S: Address, features: Address, values: Address, slots: number): void;

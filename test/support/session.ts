@@ -250,7 +250,7 @@ export class TestSession {
   }
 
   tensors(): Record<string, Float32Array> {
-    return Object.fromEntries(this.session.layout.tensors.map((spec) => [spec.name, this.session.read(spec)]));
+    return Object.fromEntries(this.session.layout.tensors.map((spec) => [spec.name, this.session.readFloats(spec)]));
   }
 
   /** The gradients of the first batch: m of the momentum optimizer after one step. */

@@ -5,6 +5,7 @@ import {
   type EpochEvent,
   IfmError,
   Model,
+  type RollbackEvent,
   type StartEvent,
   type TrainerOptions,
 } from "../../src/api.js";
@@ -18,6 +19,7 @@ import { fingerprint } from "./host.js";
 export interface Run {
   start: StartEvent;
   epochs: EpochEvent[];
+  rollbacks: RollbackEvent[];
   end: EndEvent;
   model: Model;
 }
@@ -26,14 +28,16 @@ export interface Run {
 export async function train(options: TrainerOptions): Promise<Run> {
   using trainer = await createTrainer(options);
   const epochs: EpochEvent[] = [];
+  const rollbacks: RollbackEvent[] = [];
   let start: StartEvent | undefined;
   let end: EndEvent | undefined;
   for await (const event of trainer) {
     if (event.event === "start") start = event;
     else if (event.event === "epoch") epochs.push(event);
+    else if (event.event === "rollback") rollbacks.push(event);
     else end = event;
   }
-  return { start: start!, epochs, end: end!, model: trainer.model() };
+  return { start: start!, epochs, rollbacks, end: end!, model: trainer.model() };
 }
 
 /** All weights, by tensor. */

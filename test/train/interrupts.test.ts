@@ -117,7 +117,7 @@ describe("divergence", () => {
     const { error } = await diverge({ train: { optimizer: "sgd", lr: 1e6, batchSize: 20 } });
     expect(error.code).toBe("IFM_DIVERGED");
     expect(error.message).toMatch(
-      /^training diverged: the loss became (NaN|Infinity) at epoch 1, batch \d+ \(lr 1000000\)$/,
+      /^rows:\d+: training diverged: the loss became (NaN|Infinity) at epoch 1, batch \d+ \(lr 1000000\): /,
     );
     expect(error.hint).toMatch(/smaller --lr.*--clip-norm/);
   });
@@ -125,7 +125,9 @@ describe("divergence", () => {
   test("in the validation: IFM_DIVERGED names the epoch, and the model has the best weights so far", async () => {
     const { trainer, events, error } = await diverge({ train: { optimizer: "sgd", lr: 1000, batchSize: 200 } });
     expect(error.code).toBe("IFM_DIVERGED");
-    expect(error.message).toMatch(/^training diverged: the weights stopped being finite at epoch \d \(lr 1000\)$/);
+    expect(error.message).toMatch(
+      /^rows:\d+: training diverged: the weights stopped being finite at epoch \d, batch 1 \(lr 1000\): /,
+    );
     const epochs = events.filter((event) => event.event === "epoch");
     expect(epochs.length).toBeGreaterThan(0);
     const best = epochs.findLast((event) => event.best)!;

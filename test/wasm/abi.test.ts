@@ -10,6 +10,7 @@ import {
   LOSS,
   MODEL,
   OPTIMIZER,
+  TABLE,
 } from "../../src/wasm/abi.js";
 import { HEAP_BASE, instantiateKernels } from "../../src/wasm/load.js";
 import { STREAM_PRODUCTS, STREAM_WEIGHTS } from "../support/dropout.js";
@@ -56,6 +57,7 @@ describe("assembly/abi.ts and src/wasm/abi.ts", () => {
       ...upper(LOSS),
       ...upper(ACTIVATION),
       ...upper(OPTIMIZER),
+      ...upper(TABLE),
     });
   });
 
@@ -64,13 +66,15 @@ describe("assembly/abi.ts and src/wasm/abi.ts", () => {
   });
 
   test("values of an enumeration differ", () => {
-    for (const values of [MODEL, LOSS, ACTIVATION, OPTIMIZER]) {
+    for (const values of [MODEL, LOSS, ACTIVATION, OPTIMIZER, TABLE]) {
       expect(new Set(Object.values(values)).size).toBe(Object.keys(values).length);
     }
   });
 });
 
-describe.each(ALL_BUILDS)("$build module", ({ build, module: { module, shared } }) => {
+const PREDICT = { build: "predict", module: { module: readModule("wasm/ifm-predict.wasm"), shared: false } };
+
+describe.each([...ALL_BUILDS, PREDICT])("$build module", ({ build, module: { module, shared } }) => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared });
   const kernels = instantiateKernels(module, memory);
 
@@ -90,9 +94,19 @@ describe.each(ALL_BUILDS)("$build module", ({ build, module: { module, shared } 
 
   test("exports what load.ts declares", () => {
     const text = readFileSync(new URL("../../src/wasm/load.ts", import.meta.url), "utf8");
-    const declared = /^export interface Kernels \{\n([\s\S]*?)^\}/m.exec(text)![1]!.match(/^ {2}\w+(?=\()/gm)!;
+    const declared = (name: string) =>
+      new RegExp(`^export interface ${name}Kernels \\{\\n([\\s\\S]*?)^\\}`, "m")
+        .exec(text)![1]!
+        .match(/^ {2}\w+(?=\()/gm)!;
+    const parts = { release: ["Common", "Training"], predict: ["Common", "Serving"] };
+    const wanted = parts[build as keyof typeof parts] ?? ["Common", "Training", "Serving"];
     const exported = WebAssembly.Module.exports(module).map(({ name }) => name);
-    expect(exported.sort()).toEqual(declared.map((name) => name.trim()).sort());
+    expect(exported.sort()).toEqual(
+      wanted
+        .flatMap(declared)
+        .map((name) => name.trim())
+        .sort(),
+    );
   });
 });
 

@@ -4,4 +4,7 @@ import { launch } from "../support/puppeteer.js";
 
 const installed = systemProgram("firefox") !== undefined && isInstalled("puppeteer-core");
 
-testBrowser({ name: "Firefox", installed }, () => launch("firefox"));
+// The fixture starts its threads from a worker. Those of ifm-wasm/worker, which the page starts, are in worker.test.ts.
+const oneThread = "Firefox 153 now and then stops for good when a worker starts another";
+
+testBrowser({ name: "Firefox", installed, oneThread }, () => launch("firefox"));

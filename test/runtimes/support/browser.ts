@@ -22,19 +22,21 @@ export async function start<T>(launch: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Drivers may say that a page is loaded before its script has run: it is waited for. */
+const runWhenReady = (threads: number) => `(async () => {
+  for (let i = 0; i < 300 && !window.runFixture; i++) await new Promise((resolve) => setTimeout(resolve, 100));
+  return window.runFixture(${threads});
+})()`;
+
 /** The tests that every browser must pass. */
-export function testBrowser(
-  engine: Pick<Engine, "name" | "installed">,
-  launch: (threads: number) => Promise<Browser>,
-): void {
+export function testBrowser(engine: Omit<Engine, "run">, launch: (threads: number) => Promise<Browser>): void {
   testFixture({
     ...engine,
-    oneThread: "this version has no threads in browsers",
     async run(threads) {
       await using server = await serve();
       await using browser = await start(() => launch(threads));
       await browser.open(`${server.origin}/test/runtimes/support/page/index.html`);
-      const hashes = (await browser.evaluate(`window.runFixture(${threads})`)) as Result["hashes"];
+      const hashes = (await browser.evaluate(runWhenReady(threads))) as Result["hashes"];
       return { version: browser.version, hashes };
     },
   });

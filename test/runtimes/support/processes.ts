@@ -28,13 +28,14 @@ export interface ServiceOptions {
   /** The file descriptor on which it says so: 1 or 2, or 3, which is opened for it. */
   channel?: 1 | 2 | 3;
   env?: NodeJS.ProcessEnv;
+  cwd?: string;
 }
 
 /** Starts a program that serves until it is disposed of, together with all that it has started. */
 export async function startService(file: string, args: string[], options: ServiceOptions): Promise<Service> {
-  const { channel = 1, env = {} } = options;
+  const { channel = 1, env = {}, cwd = ROOT } = options;
   const child = spawn(file, args, {
-    cwd: ROOT,
+    cwd,
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     detached: true, // a group of its own, to be ended as one

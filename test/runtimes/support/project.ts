@@ -13,8 +13,9 @@ export interface Project extends AsyncDisposable {
  * and the program beside the test.
  *
  * @param program of test/runtimes, such as `node/run.mjs`
+ * @param files from elsewhere, to lie beside it
  */
-export async function makeProject(program: string): Promise<Project> {
+export async function makeProject(program: string, files: readonly string[] = []): Promise<Project> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), "ifm-wasm-runtime-")));
   const installed = join(folder, "node_modules", "ifm-wasm");
   await mkdir(installed, { recursive: true });
@@ -24,6 +25,7 @@ export async function makeProject(program: string): Promise<Project> {
   for (const name of ["fixture.mjs", program]) {
     await cp(join(ROOT, "test", "runtimes", name), join(folder, basename(name)));
   }
+  for (const file of files) await cp(file, join(folder, basename(file)));
   await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module", dependencies: { "ifm-wasm": "*" } }));
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }

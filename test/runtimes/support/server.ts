@@ -28,9 +28,25 @@ export interface Server extends AsyncDisposable {
   origin: string;
 }
 
-/** Serves files of a folder; by default the built package and the pages of these tests. `more` headers go first. */
-export async function serve(root = ROOT, served = SERVED, more: Record<string, string> = {}): Promise<Server> {
-  const headers = { ...HEADERS, ...more };
+/** Without the headers that shared memory needs. */
+const NOT_ISOLATED = {
+  "cross-origin-opener-policy": "unsafe-none",
+  "cross-origin-embedder-policy": "unsafe-none",
+};
+
+export interface ServeOptions {
+  root?: string;
+  /** Paths in it that are served; by default the built package and the pages of these tests. */
+  served?: RegExp;
+  /** Headers instead of the usual ones, or more. */
+  headers?: Record<string, string>;
+  isolated?: boolean;
+}
+
+/** Serves files of a folder, by default of this project. */
+export async function serve(options: ServeOptions = {}): Promise<Server> {
+  const { root = ROOT, served = SERVED, isolated = true } = options;
+  const headers = { ...HEADERS, ...(isolated ? {} : NOT_ISOLATED), ...options.headers };
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname)).slice(1);
     const type = TYPES[extname(path)];

@@ -16,7 +16,10 @@ export interface Worker extends AsyncDisposable {
   origin: string;
 }
 
-/** Bundles a worker as users' tools do, `.wasm` files beside it, and returns the names of those. */
+/** What workerd gives as modules: compiled code, and bytes. */
+const MODULES = /\.(wasm|safetensors)$/;
+
+/** Bundles a worker as users' tools do, such modules beside it, and returns the names of those. */
 async function bundle(source: string, folder: string): Promise<string[]> {
   const modules = new Map<string, string>();
   const build = await rolldown({
@@ -25,9 +28,9 @@ async function bundle(source: string, folder: string): Promise<string[]> {
     resolve: { conditionNames: ["workerd", "import"], mainFields: ["module", "main"] },
     plugins: [
       {
-        name: "wasm-modules",
+        name: "modules",
         resolveId(id, importer) {
-          if (!id.endsWith(".wasm")) return null;
+          if (!MODULES.test(id)) return null;
           const path = resolve(dirname(importer!), id);
           modules.set(basename(path), path);
           return { id: `./${basename(path)}`, external: true };
@@ -41,13 +44,16 @@ async function bundle(source: string, folder: string): Promise<string[]> {
   return [...modules.keys()];
 }
 
+const kindOf = (module: string) => (module.endsWith(".wasm") ? "wasm" : "data");
+
 /**
  * Serves a worker with workerd.
  *
  * @param program of test/runtimes, such as `workerd/worker.js`
+ * @param files from elsewhere, which it imports
  */
-export async function startWorkerd(program: string): Promise<Worker> {
-  const project = await makeProject(program);
+export async function startWorkerd(program: string, files: readonly string[] = []): Promise<Worker> {
+  const project = await makeProject(program, files);
   const folder = join(project.folder, "built");
   try {
     await mkdir(folder);
@@ -60,7 +66,7 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [
     (name = "worker.js", esModule = embed "worker.js"),
-${modules.map((name) => `    (name = "${name}", wasm = embed "${name}"),\n`).join("")}  ],
+${modules.map((name) => `    (name = "${name}", ${kindOf(name)} = embed "${name}"),\n`).join("")}  ],
   compatibilityDate = "2025-11-01",
 );
 `;

@@ -1,0 +1,4 @@
+import { isInstalled, systemProgram } from "../install.js";
+import { testWorker } from "../support/worker-tests.js";
+
+testWorker("chromium", systemProgram("chromium") !== undefined && isInstalled("puppeteer-core"));
