@@ -92,6 +92,6 @@ describe("kernels that a caller brings along", () => {
 
   it("are explained when they are something else", async () => {
     const empty = new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
-    expect((await errorOf(empty)).message).toBe("kernels: expected ABI version 3, found none");
+    expect((await errorOf(empty)).message).toBe("kernels: expected ABI version 4, found none");
   });
 });
