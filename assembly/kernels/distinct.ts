@@ -1,5 +1,4 @@
 import { Desc } from "../abi";
-import { storeTransposed } from "../simd";
 import { PAIR_BYTES } from "./field";
 
 /*
@@ -94,18 +93,11 @@ export function distinctPairs(
  */
 export function gatherPairs(H: usize, c: usize, Z: usize, C: usize, rowPairs: usize, Ap: u32, Pp: u32): void {
   const aBytes = <usize>Ap << 2, pBytes = <usize>Pp << 2;
-  for (let p: usize = 0; p < pBytes; p += 16) {
-    const p0 = <usize>load<u32>(rowPairs + p) << 2, p1 = <usize>load<u32>(rowPairs + p, 4) << 2;
-    const p2 = <usize>load<u32>(rowPairs + p, 8) << 2, p3 = <usize>load<u32>(rowPairs + p, 12) << 2;
-    store<f32>(c + p, load<f32>(C + p0));
-    store<f32>(c + p, load<f32>(C + p1), 4);
-    store<f32>(c + p, load<f32>(C + p2), 8);
-    store<f32>(c + p, load<f32>(C + p3), 12);
-    const z0 = Z + p0 * Ap, z1 = Z + p1 * Ap, z2 = Z + p2 * Ap, z3 = Z + p3 * Ap;
-    let to = H + p;
-    for (let a: usize = 0; a < aBytes; a += 16, to += pBytes << 2) {
-      storeTransposed(to, pBytes, v128.load(z0 + a), v128.load(z1 + a), v128.load(z2 + a), v128.load(z3 + a));
-    }
+  for (const end = rowPairs + pBytes; rowPairs < end; rowPairs += 4, c += 4, H += 4) {
+    const pair = <usize>load<u32>(rowPairs) << 2;
+    store<f32>(c, load<f32>(C + pair));
+    let to = H;
+    for (let z = Z + pair * Ap, zEnd = z + aBytes; z < zEnd; z += 4, to += pBytes) store<f32>(to, load<f32>(z));
   }
 }
 
