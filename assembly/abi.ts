@@ -173,6 +173,22 @@ export class Desc {
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
   sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
 
+  // Rows of a block that share their slots and pairs (kernels/distinct.ts); pairs = 1 + sharedRows · P, padded to 4
+  sharedRows: u32; //      of a block, or 0: they never do
+  sharedRow: u32; //       distance of their scratch: sState, sHidden, sWeights, sDropped, sScores, sRowSlots, sRowPairs
+  sShared: u32; //         the first row's
+  sRowSlots: u32; //       u32[M] offset in sBlockSlots of each slot, + 1 where it is new; 0: unknown
+  sRowPairs: u32; //       u32[Pp] number of each pair
+  sCounts: u32; //         {slots, pairs, pairs or 0: the block does not share them}
+  tableShift: u32; //      32 - log2 of the places of a hash table
+  sTables: u32; //         u32[2, places] of slots and of pairs
+  sDistinct: u32; //       {feature, value, place}[1 + sharedRows · M] slots
+  sBlockSlots: u32; //     f32[1 + sharedRows · M, Kp] x_s v[j_s]
+  sBlockGrad: u32; //      f32[1 + sharedRows · M, Kp] its gradient
+  sBlockPairs: u32; //     {s, t, p}[pairs] as in sPairs
+  sPairHidden: u32; //     f32[pairs, Ap] e_p W, then its gradient
+  sPairScores: u32; //     f32[pairs] <e_p, F_p>, then its gradient
+
   // Prediction (table.ts)
   tableFormat: u32; //     F32, F16, I8
   recordBytes: u32; //     of a record of the table; 4 · rowFloats for F32

@@ -6,6 +6,7 @@ import { deepifmForward } from "./models/deepifm";
 import { fmForward } from "./models/fm";
 import { ifmBegin, ifmForward } from "./models/ifm";
 import { innForward } from "./models/inn";
+import { sharedForward } from "./models/shared";
 
 /*
  * Forward: what training and prediction share.
@@ -18,18 +19,32 @@ export function derive(d: Desc): void {
   else ifmBegin(d);
 }
 
-/** Scores of the block of rows b … b + rows - 1, into d.yHat. */
-export function forward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): void {
-  if (d.model == INN) return innForward(d, b, rows, scratch, training);
-  if (d.model == DEEPIFM) return deepifmForward(d, b, rows, scratch, training);
-  for (let r: u32 = 0; r < rows; r++) {
-    const row = scratch + <usize>r * d.scratchRow;
-    let yHat: f32;
-    if (d.model == FM) yHat = fmForward(d, b + r, training);
-    else if (d.model == AFM) yHat = afmForward(d, b + r, row, training);
-    else yHat = ifmForward(d, b + r, row, training);
-    store<f32>(d.yHat + (<usize>(b + r) << 2), yHat);
+/**
+ * Scores of the block of rows that begins with b, into d.yHat.
+ *
+ * @param from the first of the rows that are cut into blocks
+ * @param to   behind the last
+ * @returns rows of the block
+ */
+export function forward(d: Desc, from: u32, b: u32, to: u32, scratch: usize, training: bool): u32 {
+  if (d.sharedRows && (b - from) % d.sharedRows == 0) {
+    const rows = min(d.sharedRows, to - b);
+    if (sharedForward(d, b, rows, scratch, training)) return rows;
   }
+  const rows = min(d.blockRows, to - b);
+  if (d.model == INN) innForward(d, b, rows, scratch, training);
+  else if (d.model == DEEPIFM) deepifmForward(d, b, rows, scratch, training);
+  else {
+    for (let r: u32 = 0; r < rows; r++) {
+      const row = scratch + <usize>r * d.scratchRow;
+      let yHat: f32;
+      if (d.model == FM) yHat = fmForward(d, b + r, training);
+      else if (d.model == AFM) yHat = afmForward(d, b + r, row, training);
+      else yHat = ifmForward(d, b + r, row, training);
+      store<f32>(d.yHat + (<usize>(b + r) << 2), yHat);
+    }
+  }
+  return rows;
 }
 
 /** Before rows are scored: what they share. */
@@ -46,5 +61,5 @@ export function scoreBegin(d: Desc): void {
 
 /** Rows from … to - 1 of the batch; after scoreBegin. */
 export function scoreRows(d: Desc, from: u32, to: u32, scratch: usize): void {
-  for (let b = from; b < to; b += d.blockRows) forward(d, b, min(d.blockRows, to - b), scratch, false);
+  for (let b = from; b < to; ) b += forward(d, from, b, to, scratch, false);
 }

@@ -13,6 +13,7 @@ import { deepifmBackward } from "./models/deepifm";
 import { fmBackward, fmNormBegin, fmNormEnd } from "./models/fm";
 import { ifmBackward, ifmEnd } from "./models/ifm";
 import { innBackward } from "./models/inn";
+import { sharedBackward, sharedPairs } from "./models/shared";
 import { derive, forward, scoreBegin, scoreRows } from "./score";
 
 /*
@@ -109,8 +110,9 @@ export function trainBegin(d: Desc): void {
   open(d, CHUNKS, chunkCount(d) + 1);
 }
 
-/** Backward of the same block; `dy` is f32[blockRows]. */
+/** Backward of the same block; `dy` is f32[rows]. */
 function backward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usize, chunk: usize): void {
+  if (d.sharedRows && sharedPairs(d, scratch)) return sharedBackward(d, b, rows, scratch, dy, chunk);
   if (d.model == INN) return innBackward(d, b, rows, scratch, dy, chunk);
   if (d.model == DEEPIFM) return deepifmBackward(d, b, rows, scratch, dy, chunk);
   for (let r: u32 = 0; r < rows; r++) {
@@ -129,13 +131,13 @@ function trainChunk(d: Desc, c: u32, scratch: usize): void {
   const dy = scratch + d.sGradients;
   memory.fill(chunk, 0, <usize>d.chunkFloats << 2);
   let loss: f64 = 0;
-  for (let b = from; b < to; b += d.blockRows) {
-    const rows = min(d.blockRows, to - b);
-    forward(d, b, rows, scratch, true);
+  for (let b = from; b < to; ) {
+    const rows = forward(d, from, b, to, scratch, true);
     // Behind the rows of a block that is not full; a call for a few bytes is dear where a block is a row.
     if (rows < d.blockRows) memory.fill(dy, 0, <usize>d.blockRows << 2);
     loss += lossOfRows(dy, d, b, rows);
     backward(d, b, rows, scratch, dy, chunk);
+    b += rows;
   }
   store<f64>(d.chunkLoss + (<usize>c << 3), loss);
 }

@@ -16,8 +16,11 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const read = (name: string) => readFileSync(join(ROOT, name));
 const manifest = JSON.parse(read("package.json").toString());
 
-/** kB are 1000 bytes here. */
-const MAX_CORE_GZIP_BYTES = 40_000;
+/**
+ * kB are 1000 bytes here. 40 kB is the aim: that was met before models ranked, explained themselves and were read in small
+ * numbers, all of which has to be there without waiting.
+ */
+const MAX_CORE_GZIP_BYTES = 42_500;
 const MAX_UNPACKED_BYTES = 3_300_000;
 
 /** What runs where, in the order in which a runtime looks for itself. */

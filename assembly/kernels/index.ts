@@ -7,6 +7,7 @@ import { Desc } from "../abi";
 import * as attention from "./attention";
 import * as batchNorm from "./batch-norm";
 import * as dense from "./dense";
+import * as distinct from "./distinct";
 import * as field from "./field";
 import * as linear from "./linear";
 import * as loss from "./loss";
@@ -21,6 +22,7 @@ import * as scatter from "./scatter";
 
 export { softmax, softmaxBackward } from "./attention";
 export { matmul, matmulTransposedA } from "./dense";
+export { gatherPairs, scatterPairs } from "./distinct";
 export { dropout, dropoutMask } from "./dropout";
 export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
@@ -84,6 +86,16 @@ export function concatBackward(
   dT: usize, desc: usize, fields: usize, slots: usize, dx: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
 ): void {
   products.concatBackward(dT, changetype<Desc>(desc), fields, slots, dx, mask, pairs, P, keepScale);
+}
+
+export function distinctBegin(desc: usize, scratch: usize): void {
+  distinct.distinctBegin(changetype<Desc>(desc), scratch);
+}
+
+export function distinctPairs(
+  rowPairs: usize, rowSlots: usize, desc: usize, scratch: usize, features: usize, values: usize,
+): u32 {
+  return distinct.distinctPairs(rowPairs, rowSlots, changetype<Desc>(desc), scratch, features, values);
 }
 
 export function attentionForward(logits: usize, H: usize, desc: usize, P: u32): void {

@@ -50,7 +50,7 @@ export function afmBackward(d: Desc, b: u32, scratch: usize, dy: f32, chunk: usi
       }
     }
   }
-  attendedRecords(d, b, scratch, dy);
+  attendedRecords(d, b, scratch + d.sSlotGrad, dy, 0);
 }
 
 export function afmEnd(d: Desc, chunk: usize): void {

@@ -23,7 +23,7 @@ const BACKWARD_LANES: u32 = 64;
 
 /** Byte position of the row's first slot in features and values. */
 @inline
-function rowBegin(d: Desc, b: u32): usize {
+export function rowBegin(d: Desc, b: u32): usize {
   const r = <usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2;
   return <usize>load<u32>(d.rowPtr + r) << 2;
 }
@@ -94,24 +94,51 @@ export function productMask(d: Desc, b: u32, scratch: usize, training: bool): us
  * @returns address of T_p after dropout, f32[Pp]
  */
 export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, mask: usize, training: bool): usize {
-  const P = pairCount(d, scratch), Pp = (P + 3) & ~3;
-  const products = scratch + d.sProducts, hidden = scratch + d.sHidden, weights = scratch + d.sWeights;
-  const aBytes = <usize>d.Ap << 2;
+  const P = pairCount(d, scratch);
+  pairsForward(
+    d, scratch + d.sProducts, scratch + d.sSlots, fields, mask, pairsOf(d, scratch), (P + 3) & ~3, scratch + d.sScores,
+    scratch + d.sHidden, false,
+  );
+  return attendedWeights(d, b, scratch, training);
+}
+
+/**
+ * Of some pairs: e_p, a few at a time; c_p and (e_p W)ᵀ of all.
+ *
+ * @param products room for f32[Kp, FORWARD_FLOATS / Kp]
+ * @param scores   out f32[Pp]
+ * @param hidden   out f32[Ap, Pp], or f32[Pp, Ap] where byPair is set
+ */
+export function pairsForward(
+  d: Desc, products: usize, slots: usize, fields: usize, mask: usize, pairs: usize, Pp: u32, scores: usize, hidden: usize,
+  byPair: bool,
+): void {
+  const aBytes = <usize>d.Ap << 2, pBytes = <usize>Pp << 2;
   const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
-  const slots = scratch + d.sSlots, scores = scratch + d.sScores, pairs = pairsOf(d, scratch);
-  const maskBytes = mask ? maskRowBytes(d) : 0, pBytes = <usize>Pp << 2;
+  const maskBytes = mask ? maskRowBytes(d) : 0;
   const group = max<u32>(8, FORWARD_FLOATS / d.Kp & ~7);
   for (let p: u32 = 0; p < Pp; p += group) {
-    const count = min(group, Pp - p), first = <usize>p;
-    const own = mask + first * maskBytes;
-    productsForward(products, scores + (first << 2), d, fields, slots, own, pairs + first * PAIR_BYTES, count, scale);
-    matmulTransposedA(hidden + (first << 2), d.attnW, products, d.Kp, d.Ap, count, pBytes, aBytes, <usize>count << 2, false);
+    const count = min(group, Pp - p), first = <usize>p, bytes = <usize>count << 2;
+    productsForward(
+      products, scores + (first << 2), d, fields, slots, mask + first * maskBytes, pairs + first * PAIR_BYTES, count, scale,
+    );
+    if (byPair) {
+      matmulTransposedA(hidden + first * aBytes, products, d.attnW, d.Kp, count, d.Ap, aBytes, bytes, aBytes, false);
+    } else {
+      matmulTransposedA(hidden + (first << 2), d.attnW, products, d.Kp, d.Ap, count, pBytes, aBytes, bytes, false);
+    }
   }
-  attentionForward(weights, hidden, d, P);
+}
+
+/** Attention weights of a row from (e_p W)ᵀ in d.sHidden. Returns the address of T_p after dropout, f32[Pp]. */
+export function attendedWeights(d: Desc, b: u32, scratch: usize, training: bool): usize {
+  const P = pairCount(d, scratch);
+  const weights = scratch + d.sWeights;
+  attentionForward(weights, scratch + d.sHidden, d, P);
   softmax(weights, P);
   if (!training || d.keepWeights == KEEP_ALL) return weights;
   const dropped = scratch + d.sDropped;
-  dropout(dropped, weights, Pp, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
+  dropout(dropped, weights, (P + 3) & ~3, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
   return dropped;
 }
 
@@ -142,15 +169,28 @@ export function chunkFields(d: Desc, chunk: usize): usize {
 export function attendedBackward(
   d: Desc, b: u32, scratch: usize, fields: usize, dF: usize, mask: usize, dy: f32, chunk: usize, dx: usize,
 ): void {
-  const P = pairCount(d, scratch), Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
-  const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
-  const products = scratch + d.sProducts, hidden = scratch + d.sHidden;
-  const weights = scratch + d.sWeights, dropped = scratch + d.sDropped, scores = scratch + d.sScores;
-  const dWT = chunk + 16, db = dWT + aBytes * d.Kp, dh = db + aBytes;
-  const drop = d.keepWeights < KEEP_ALL;
+  const hiddenT = scratch + d.sHiddenT;
+  attendedGradients(d, b, scratch, dy, mask ? dy * keepScale(d.keepProducts) : dy, chunk, hiddenT);
+  pairsBackward(
+    d, scratch + d.sProducts, scratch + d.sSlots, scratch + d.sSlotGrad, fields, dF, scratch + d.sHidden, hiddenT,
+    scratch + d.sDropped, mask, pairsOf(d, scratch), pairCount(d, scratch), chunk, dx,
+  );
+}
 
-  const g = f32x4.splat(dy);
-  const toDc = f32x4.splat(mask ? dy * keepScale(d.keepProducts) : dy);
+/**
+ * The part that is the row's alone: back to (e_p W)ᵀ, in d.sHidden, and to c_p, in d.sDropped, and to b and h.
+ *
+ * @param dyScaled dy times the scale of the products' dropout
+ * @param hiddenT  out f32[Pp, Ap] the transpose of d.sHidden
+ */
+export function attendedGradients(
+  d: Desc, b: u32, scratch: usize, dy: f32, dyScaled: f32, chunk: usize, hiddenT: usize,
+): void {
+  const P = pairCount(d, scratch), Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
+  const weights = scratch + d.sWeights, dropped = scratch + d.sDropped, scores = scratch + d.sScores;
+  const db = chunk + 16 + (<usize>d.Ap << 2) * d.Kp, dh = db + (<usize>d.Ap << 2);
+  const drop = d.keepWeights < KEEP_ALL;
+  const g = f32x4.splat(dy), toDc = f32x4.splat(dyScaled);
   const T = drop ? dropped : weights;
   for (let p: usize = 0; p < pBytes; p += 16) {
     v128.store(scores + p, f32x4.mul(g, v128.load(scores + p)));
@@ -158,11 +198,26 @@ export function attendedBackward(
   }
   if (drop) dropout(scores, scores, Pp, key(d.seed, STREAM_WEIGHTS, d.step, b), d.keepWeights);
   softmaxBackward(scores, weights, P);
-  const hiddenT = scratch + d.sHiddenT;
-  attentionBackward(db, dh, hidden, hiddenT, scores, d, P);
+  attentionBackward(db, dh, scratch + d.sHidden, hiddenT, scores, d, P);
+}
 
-  // Block by block of lanes: e_p made again, dWᵀ from it, then de_p in its place, then what becomes of de_p.
-  const slotGrad = scratch + d.sSlotGrad, slots = scratch + d.sSlots, pairs = pairsOf(d, scratch);
+/**
+ * The part that is of pairs, whatever their rows: from (e_p W)ᵀ and c_p back to slots, W and F.
+ *
+ * Block by block of lanes: e_p made again, dWᵀ from it, then de_p in its place, then what becomes of de_p.
+ *
+ * @param products room for f32[Pp, min(Kp, BACKWARD_LANES)]
+ * @param hidden   in f32[Ap, Pp]   gradient of (e_p W)ᵀ
+ * @param hiddenT  in f32[Pp, Ap]   its transpose
+ * @param dc       in f32[Pp]
+ */
+export function pairsBackward(
+  d: Desc, products: usize, slots: usize, slotGrad: usize, fields: usize, dF: usize, hidden: usize, hiddenT: usize, dc: usize,
+  mask: usize, pairs: usize, P: u32, chunk: usize, dx: usize,
+): void {
+  const Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
+  const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
+  const dWT = chunk + 16;
   const eBytes = min<usize>(laneBytes, BACKWARD_LANES << 2);
   for (let k: usize = 0; k < laneBytes; k += BACKWARD_LANES << 2) {
     const lanes = min(BACKWARD_LANES, d.Kp - <u32>(k >> 2));
@@ -170,36 +225,44 @@ export function attendedBackward(
     matmulTransposedA(dWT + k, hiddenT, products, P, d.Ap, lanes, laneBytes, aBytes, eBytes, true);
     matmulTransposedA(products, hidden, d.attnWT + k, d.Ap, Pp, lanes, eBytes, pBytes, laneBytes, false);
     const own = mask ? mask + (k >> 1) : 0, x = dx ? dx + k : 0;
-    productsBackward(
-      slotGrad + k, dF + k, d, fields + k, slots + k, products, dropped, own, pairs, P, lanes, eBytes, x,
-    );
+    productsBackward(slotGrad + k, dF + k, d, fields + k, slots + k, products, dc, own, pairs, P, lanes, eBytes, x);
   }
 }
 
-/** Gradient of the slots of row b to that of its records: dv = x · (gradient of v x), and dw = dy x behind it. */
-export function attendedRecords(d: Desc, b: u32, scratch: usize, dy: f32): void {
+/**
+ * Gradient of the slots of row b to that of its records: dv = x · (gradient of v x), and [dw = dy x, 1, 0 0] behind it.
+ *
+ * @param slotGrad f32[slots, Kp]
+ * @param rowSlots u32[M] byte offset of each slot's gradient, + 1; without it the gradient is another row's: 0 stands in
+ *                 place of 1, and nothing in place of dv. Or 0: slots are in order, and all the row's own
+ */
+export function attendedRecords(d: Desc, b: u32, slotGrad: usize, dy: f32, rowSlots: usize): void {
   const begin = rowBegin(d, b);
   const laneBytes = <usize>d.Kp << 2, recordBytes = <usize>d.rowFloats << 2;
-  let from = scratch + d.sSlotGrad, out = d.slotGrad + <usize>b * d.M * recordBytes;
-  for (let i: usize = 0, end = <usize>d.M << 2; i < end; i += 4, from += laneBytes, out += recordBytes) {
+  let out = d.slotGrad + <usize>b * d.M * recordBytes;
+  for (let i: usize = 0, end = <usize>d.M << 2; i < end; i += 4, out += recordBytes) {
     const x: f32 = d.values ? load<f32>(d.values + begin + i) : 1;
     const xs = f32x4.splat(x);
-    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(out + k, f32x4.mul(xs, v128.load(from + k)));
-    v128.store(out + laneBytes, f32x4.replace_lane(zero(), 0, dy * x));
+    const slot = rowSlots ? <usize>load<u32>(rowSlots + i) : i * d.Kp | 1;
+    const from = slotGrad + slot - 1, own = <u32>slot & 1;
+    if (own) for (let k: usize = 0; k < laneBytes; k += 16) v128.store(out + k, f32x4.mul(xs, v128.load(from + k)));
+    v128.store(out + laneBytes, i32x4.replace_lane(f32x4.replace_lane(zero(), 0, dy * x), 1, own));
   }
 }
 
 /** Gradient of one record, summed over its occurrences in row order. */
 export function attendedRecordGradient(g: usize, d: Desc, from: u32, to: u32): void {
-  const rowBytes = <usize>d.rowFloats << 2;
+  const laneBytes = <usize>d.Kp << 2;
   const end = d.occIndex + (<usize>to << 2);
-  for (let k: usize = 0; k < rowBytes; k += 16) {
-    let sum = zero();
-    for (let i = d.occIndex + (<usize>from << 2); i < end; i += 4) {
-      sum = f32x4.add(sum, v128.load(d.slotGrad + k + <usize>load<u32>(i) * rowBytes));
-    }
-    v128.store(g + k, sum);
+  memory.fill(g, 0, laneBytes);
+  let dw: f32 = 0;
+  for (let i = d.occIndex + (<usize>from << 2); i < end; i += 4) {
+    const record = d.slotGrad + <usize>load<u32>(i) * (<usize>d.rowFloats << 2), behind = record + laneBytes;
+    dw += load<f32>(behind);
+    if (!load<u32>(behind, 4)) continue;
+    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(g + k, f32x4.add(v128.load(g + k), v128.load(record + k)));
   }
+  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 }
 
 /** From the reduced sums of the chunks to the gradients of W, b and h. */

@@ -28,6 +28,6 @@ export function deepifmBackward(d: Desc, b: u32, rows: u32, scratch: usize, dy: 
     const g = load<f32>(dy + (<usize>r << 2));
     memory.fill(row + d.sSlotGrad + laneBytes * d.M, 0, laneBytes);
     ifmBackwardPairs(d, b + r, row, g, chunk);
-    attendedRecords(d, b + r, row, g);
+    attendedRecords(d, b + r, row + d.sSlotGrad, g, 0);
   }
 }

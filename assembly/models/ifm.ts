@@ -35,7 +35,7 @@ export function ifmForward(d: Desc, b: u32, scratch: usize, training: bool): f32
 export function ifmBackward(d: Desc, b: u32, scratch: usize, dy: f32, chunk: usize): void {
   memory.fill(scratch + d.sSlotGrad, 0, (<usize>d.Kp << 2) * (d.M + 1));
   ifmBackwardPairs(d, b, scratch, dy, chunk);
-  attendedRecords(d, b, scratch, dy);
+  attendedRecords(d, b, scratch + d.sSlotGrad, dy, 0);
 }
 
 /** The additive part of backward, which DeepIFM has, too; slot gradients are accumulated. */

@@ -59,6 +59,6 @@ export function innBackward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usiz
       concatBackward(row + d.sScores, d, d.fieldPairs, row + d.sSlots, dx, mask, pairsOf(d, row), P, scale);
       attendedBackward(d, b + r, row, d.fieldPairs, chunkFields(d, chunk), mask, 1, chunk, dx);
     }
-    attendedRecords(d, b + r, row, g);
+    attendedRecords(d, b + r, row + d.sSlotGrad, g, 0);
   }
 }

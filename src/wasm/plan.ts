@@ -134,16 +134,21 @@ export function planMemory(
   // Scratch of one row: offsets from one address, so that every thread can have its own.
   const row = new Arena(0);
   const inn = config.model === "inn";
+  const sharedRows = sharedRowsFor(config, Kp * Ap, P);
   const sState = row.take(8);
-  const sSlots = row.take(4 * (M + 1) * Kp);
-  const sSlotGrad = row.take(4 * (M + 1) * Kp);
-  // FORWARD_FLOATS, or 8 pairs; BACKWARD_LANES of all pairs (assembly/models/attended.ts).
-  const sProducts = row.take(4 * Math.max(2048, 8 * Kp, Pp * Math.min(Kp, 64)));
   const sHidden = row.take(4 * Pp * Ap);
-  const sHiddenT = row.take(4 * Pp * Ap);
   const sWeights = row.take(4 * Pp);
   const sDropped = row.take(4 * Pp);
   const sScores = row.take(4 * Pp);
+  const sRowSlots = row.take(sharedRows > 0 ? 4 * M : 0);
+  const sRowPairs = row.take(sharedRows > 0 ? 4 * Pp : 0);
+  const sharedRow = row.bytes;
+  const sSlots = row.take(4 * (M + 1) * Kp);
+  const sSlotGrad = row.take(4 * (M + 1) * Kp);
+  // FORWARD_FLOATS, or 8 pairs; BACKWARD_LANES of all pairs (assembly/models/attended.ts), or of BACKWARD_PAIRS.
+  const together = Math.max(sharedRows > 0 ? 48 : 0, Pp);
+  const sProducts = row.take(4 * Math.max(2048, 8 * Kp, together * Math.min(Kp, 64)));
+  const sHiddenT = row.take(4 * together * Ap);
   const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
   const sPairs = row.take(12 * Pp);
   const sPooled = row.take(config.model === "afm" ? 4 * 4 * Kp : 0);
@@ -152,8 +157,31 @@ export function planMemory(
   const scratchRow = row.bytes;
   const blockRows = isFM ? FM_BLOCK_ROWS : blockRowsFor(layout, config.loss, scratchRow);
   const block = new Arena(blockRows * scratchRow);
-  const sGradients = block.take(4 * blockRows);
+  const sGradients = block.take(4 * Math.max(blockRows, sharedRows));
   const sRowGrad = block.take(4 * rowFloats);
+  let shared: DescFields = {};
+  if (sharedRows > 0) {
+    const mostSlots = 1 + sharedRows * M;
+    const mostPairs = Math.ceil((1 + sharedRows * P) / 4) * 4;
+    // Less than half of the places are taken.
+    const tableBits = 33 - Math.clz32(Math.max(mostSlots, mostPairs));
+    shared = {
+      sharedRows,
+      sharedRow,
+      sRowSlots,
+      sRowPairs,
+      sShared: block.take(sharedRows * sharedRow),
+      sCounts: block.take(12),
+      tableShift: 32 - tableBits,
+      sTables: block.take(8 * 2 ** tableBits),
+      sDistinct: block.take(12 * mostSlots),
+      sBlockSlots: block.take(4 * mostSlots * Kp),
+      sBlockGrad: block.take(4 * mostSlots * Kp),
+      sBlockPairs: block.take(12 * mostPairs),
+      sPairHidden: block.take(4 * mostPairs * Ap),
+      sPairScores: block.take(4 * mostPairs),
+    };
+  }
   const layerTable = arena.take(32 * layout.layers.length);
   let chunkFloats = isFM ? 4 : 4 + Ap * Kp + 2 * Ap + (fieldRows + 1) * Kp;
   const layers = layout.layers.map(({ rows, columns, kernel, bias }) => {
@@ -330,6 +358,7 @@ export function planMemory(
     zeros,
     keepWeights: KEEP_ALL,
     keepProducts: KEEP_ALL,
+    ...shared,
     ...trainingFields,
   };
   const fill = ({ buffer }: WebAssembly.Memory) => {
@@ -378,4 +407,19 @@ export function planMemory(
 function blockRowsFor({ layers }: Layout, loss: Loss, scratchRow: number): number {
   if (layers.length === 0) return loss === "bpr" ? 2 : 1;
   return Math.min(16, Math.max(4, 4 * Math.floor(BLOCK_BYTES / scratchRow / 4)));
+}
+
+/** A block is a job of SCORES, and the smallest chunk. */
+const SHARED_ROWS = 64;
+
+/** What is kept of the distinct pairs of a block would leave the second cache with more pairs in a row. */
+const MOST_SHARED_PAIRS = 128;
+
+/** Weights of the attention: with fewer, looking for the distinct pairs costs what they save. */
+const LEAST_SHARED_WEIGHTS = 512;
+
+/** Rows that compute their pairs together (assembly/models/shared.ts), or 0. */
+function sharedRowsFor({ model }: ModelConfig, weights: number, P: number): number {
+  if (model !== "afm" && model !== "ifm") return 0;
+  return weights < LEAST_SHARED_WEIGHTS || P > MOST_SHARED_PAIRS ? 0 : SHARED_ROWS;
 }

@@ -4,7 +4,15 @@ import { batchGradient, type RefModel, type RefRow } from "../reference/index.js
 import { assertClose, assertSameBits, nearly } from "../support/compare.js";
 import { BUILDS } from "../support/memory.js";
 import { Random } from "../support/random.js";
-import { assertTensors, configOf, dropoutOptions, modelOf, rowsOf, TestSession } from "../support/session.js";
+import {
+  assertTensors,
+  configOf,
+  dropoutOptions,
+  modelOf,
+  repeatingRows,
+  rowsOf,
+  TestSession,
+} from "../support/session.js";
 
 // A batch in one call and the same batch in phases, their jobs in any order: the same bits.
 
@@ -21,7 +29,16 @@ const models: { name: string; model: RefModel; rows: RefRow[]; train?: TrainOpti
     return { name: kind, model: modelOf(config, 3), rows: rowsOf(config, ROWS, 4, { unknown: 3 }) };
   }),
 ];
-models.push({ ...models.at(-1)!, name: "deepifm, sampling", train: { samplePairs: 0.5, sampleAfter: 1 } });
+for (const kind of ["afm", "ifm"] as const) {
+  const config = configOf({ model: kind, factors: 64, attentionFactors: 8, features: 40, loss: "logistic" }, 5);
+  const rows = repeatingRows(rowsOf(config, 4, 4, { unknown: 3 }), ROWS, 5);
+  models.push({ name: `${kind}, shared pairs`, model: modelOf(config, 3), rows });
+}
+models.push({
+  ...models.find(({ name }) => name === "deepifm")!,
+  name: "deepifm, sampling",
+  train: { samplePairs: 0.5, sampleAfter: 1 },
+});
 
 const trainings: { name: string; train: TrainOptions }[] = [
   { name: "adagrad", train: { optimizer: "adagrad" } },

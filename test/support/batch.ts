@@ -2,7 +2,7 @@ import type { TrainOptions } from "../../src/train/trainer.js";
 import type { KernelBuild } from "../../src/wasm/load.js";
 import { type BatchResult, batchGradient, predict, type RefModel, type RefRow } from "../reference/index.js";
 import { assertClose, nearly } from "./compare.js";
-import { assertTensors, configOf, dropoutOptions, modelOf, rowsOf, TestSession } from "./session.js";
+import { assertTensors, configOf, dropoutOptions, modelOf, repeatingRows, rowsOf, TestSession } from "./session.js";
 import { ACTIVATIONS, ATTENTION_FACTORS, describeShape, FACTORS, FIELD_FACTORS, SLOTS, sweep } from "./sweep.js";
 
 /*
@@ -52,7 +52,14 @@ const deepShapes = sweep(
   { ...training, ...attention, rows: [1, 5, 18], hidden: ["", "5", "6,3"] },
 );
 
+// A block of rows computes each of its distinct pairs once.
+const sharedShapes = sweep(
+  { model: ["afm", "ifm"], K: [64, 256], slots: [3, 6] },
+  { ...training, ...attention, A: [8, 13, 16], keepProducts: [1], rows: [16, 40, 70], repeat: [3, 4], hidden: [""] },
+);
+
 export type Shape =
+  | (typeof sharedShapes)[number]
   | (typeof fmShapes)[number]
   | (typeof normShapes)[number]
   | (typeof ifmShapes)[number]
@@ -64,6 +71,7 @@ export const SHAPES: { name: string; shapes: Shape[] }[] = [
   { name: "fm with batch norm", shapes: normShapes },
   { name: "ifm", shapes: ifmShapes },
   ...["afm", "inn", "deepifm"].map((name) => ({ name, shapes: deepShapes.filter(({ model }) => model === name) })),
+  { name: "shared pairs", shapes: sharedShapes },
 ];
 
 function configFor(shape: Shape) {
@@ -91,7 +99,8 @@ export function caseOf(shape: Shape, seed: number) {
   const model = modelOf(config, seed, "batchNorm" in shape && shape.batchNorm);
   const labels = shape.loss === "logistic" ? [0, 1] : [-1, 1, 2.5];
   const { ones, unknown, slots: upTo } = shape;
-  const rows = rowsOf(config, shape.rows, seed + 1, { ones, unknown, upTo, labels });
+  const some = rowsOf(config, "repeat" in shape ? shape.repeat : shape.rows, seed + 1, { ones, unknown, upTo, labels });
+  const rows = "repeat" in shape ? repeatingRows(some, shape.rows, seed) : some;
   const lambda = shape.l2;
   const l2 = { embedding: lambda, linear: lambda / 2, attention: 2 * lambda, field: lambda / 4, hidden: lambda / 8 };
   const train: TrainOptions = {

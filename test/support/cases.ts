@@ -2046,6 +2046,171 @@ const scatteredGradient = kernelCase({
   },
 });
 
+// Distinct pairs of a block of rows
+
+const BLOCK_ROWS = 4;
+/** log2 of the places of a hash table: for 4 rows of 45 pairs, half of them full. */
+const TABLE_BITS = 9;
+
+const distinctBegin = kernelCase({
+  kernel: "distinctBegin",
+  tolerance: 0,
+  shapes: cross({ K: [1, 5, 64], slots: [2, 3, 10] }),
+  buffers: () => ({ counts: outputU32(3), tables: outputU32(2 * 8), pairs: outputU32(6) }),
+  desc: ({ K, slots }, at) => ({
+    Kp: pad4(K),
+    fieldRows: allPairs(slots).length,
+    tableShift: 32 - 3,
+    sCounts: 0,
+    sTables: at.tables - at.counts,
+    sBlockPairs: at.pairs - at.counts,
+  }),
+  call: ({ kernels, at }) => kernels.distinctBegin(at.desc, at.counts),
+  twin: (_, { K, slots }) => ({
+    counts: exactly([1, 1, UNTOUCHED]),
+    tables: exactly(new Array<number>(16).fill(0)),
+    pairs: exactly([0, 0, allPairs(slots).length * 4 * pad4(K), UNTOUCHED, UNTOUCHED, UNTOUCHED]),
+  }),
+});
+
+/** Number of the entry in the list, which it joins if it is new. */
+function numberIn(list: number[][], entry: number[]): number {
+  const found = list.findIndex((other) => entry.every((value, i) => value === other[i]));
+  return found < 0 ? list.push(entry) - 1 : found;
+}
+
+const distinctPairs = kernelCase({
+  kernel: "distinctPairs",
+  tolerance: 0,
+  shapes: cross({ K: [1, 5, 64], slots: [2, 3, 10], oneHot: [true, false], dropped: [0, 3] }),
+  buffers: ({ K, slots, oneHot, dropped }, random) => {
+    const pairs = somePairs(random, slots, dropped);
+    return {
+      counts: inOut(new Uint32Array(2)),
+      tables: scratch(new Uint32Array(2 * 2 ** TABLE_BITS)),
+      distinct: outputU32(3 * (1 + BLOCK_ROWS * slots)),
+      blockPairs: outputU32(3 * (1 + BLOCK_ROWS * pairs.length)),
+      rowPairs: outputU32(BLOCK_ROWS * pad4(pairs.length)),
+      rowSlots: outputU32(BLOCK_ROWS * slots),
+      active: input(pairList(pairs, slots, K)),
+      // Few, so that rows repeat them; n, the unknown feature, is one.
+      features: input(Uint32Array.from({ length: BLOCK_ROWS * slots }, () => FEATURES - random.int(3))),
+      values: input(oneHot ? NONE : Float32Array.from({ length: BLOCK_ROWS * slots }, () => random.pick([1, 0.5]))),
+    };
+  },
+  desc: ({ K, slots, dropped }, at) => ({
+    n: FEATURES,
+    M: slots,
+    Kp: pad4(K),
+    fieldRows: allPairs(slots).length,
+    active: at.active,
+    activeCount: Math.max(1, allPairs(slots).length - dropped),
+    tableShift: 32 - TABLE_BITS,
+    sCounts: 0,
+    sTables: at.tables - at.counts,
+    sDistinct: at.distinct - at.counts,
+    sBlockPairs: at.blockPairs - at.counts,
+  }),
+  call: ({ kernels, at, shape: { slots, oneHot, dropped } }) => {
+    const Pp = pad4(Math.max(1, allPairs(slots).length - dropped));
+    kernels.distinctBegin(at.desc, at.counts);
+    let known = 0;
+    for (let r = 0; r < BLOCK_ROWS; r++) {
+      const [features, values] = [at.features + 4 * r * slots, oneHot ? 0 : at.values + 4 * r * slots];
+      const [rowPairs, rowSlots] = [at.rowPairs + 4 * r * Pp, at.rowSlots + 4 * r * slots];
+      known += kernels.distinctPairs(rowPairs, rowSlots, at.desc, at.counts, features, values);
+    }
+    return known;
+  },
+  twin: ({ active, features, values, distinct, blockPairs, rowPairs: out }, { K, slots, dropped }) => {
+    const laneBytes = 4 * pad4(K);
+    const P = Math.max(1, allPairs(slots).length - dropped);
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    const slotList = [[UNTOUCHED, UNTOUCHED, UNTOUCHED]];
+    const pairs = [[0, 0, allPairs(slots).length * laneBytes]];
+    const rowSlots: number[] = [];
+    const rowPairs: number[] = [];
+    let known = 0;
+    for (let r = 0; r < BLOCK_ROWS; r++) {
+      const offsets = Array.from({ length: slots }, (_, s) => {
+        const i = r * slots + s;
+        if (features[i] === FEATURES) return 0;
+        const before = slotList.length;
+        const slot = numberIn(slotList, [features[i]!, bits[i] ?? 0, s]);
+        return slot * laneBytes + (slot === before ? 1 : 0);
+      });
+      rowSlots.push(...offsets);
+      const row: number[] = [];
+      for (let p = 0; p < P; p++) {
+        const [s, t] = [offsets[active[3 * p]! / laneBytes]!, offsets[active[3 * p + 1]! / laneBytes]!];
+        if (s > 0 && t > 0) row.push(numberIn(pairs, [s - (s % 2), t - (t % 2), active[3 * p + 2]!]));
+      }
+      known += row.length;
+      const padding = Array.from({ length: pad4(P) - row.length }, (_, i) =>
+        row.length + i < pad4(row.length) ? 0 : UNTOUCHED,
+      );
+      rowPairs.push(...row, ...padding);
+    }
+    const behind = (list: number[], { length }: Numbers) => Array.from({ length }, (_, i) => list[i] ?? UNTOUCHED);
+    return {
+      counts: exactly([slotList.length, pairs.length]),
+      distinct: exactly(behind(slotList.flat(), distinct)),
+      blockPairs: exactly(behind(pairs.flat(), blockPairs)),
+      rowPairs: exactly(behind(rowPairs, out)),
+      rowSlots: exactly(rowSlots),
+      returns: exactly([known]),
+    };
+  },
+});
+
+const BLOCK_PAIRS = 12;
+
+const gatherPairs = kernelCase({
+  kernel: "gatherPairs",
+  tolerance: 0,
+  shapes: cross({ A: ATTENTION_FACTORS, P: [1, 4, 5, 45] }),
+  buffers: ({ A, P }, random) => ({
+    H: output(pad4(A) * pad4(P)),
+    c: output(pad4(P)),
+    Z: input(random.values(BLOCK_PAIRS * pad4(A))),
+    C: input(random.values(BLOCK_PAIRS)),
+    rowPairs: input(Uint32Array.from({ length: pad4(P) }, () => random.int(BLOCK_PAIRS))),
+  }),
+  call: ({ kernels, at, shape: { A, P } }) =>
+    kernels.gatherPairs(at.H, at.c, at.Z, at.C, at.rowPairs, pad4(A), pad4(P)),
+  twin: ({ Z, C, rowPairs }, { A, P }) => ({
+    H: exactly(
+      Array.from({ length: pad4(A) * pad4(P) }, (_, i) => {
+        return Z[rowPairs[i % pad4(P)]! * pad4(A) + Math.floor(i / pad4(P))]!;
+      }),
+    ),
+    c: exactly(Array.from(rowPairs, (pair) => C[pair]!)),
+  }),
+});
+
+const scatterPairs = kernelCase({
+  kernel: "scatterPairs",
+  tolerance: 1e-6,
+  shapes: cross({ A: ATTENTION_FACTORS, P: [1, 3, 4, 45] }),
+  buffers: ({ A, P }, random) => ({
+    dZ: inOut(random.values(BLOCK_PAIRS * pad4(A))),
+    dC: inOut(random.values(BLOCK_PAIRS)),
+    HT: input(random.values(P * pad4(A))),
+    dc: input(random.values(P)),
+    rowPairs: input(Uint32Array.from({ length: P }, () => random.int(BLOCK_PAIRS))),
+  }),
+  call: ({ kernels, at, shape: { A, P } }) => kernels.scatterPairs(at.dZ, at.dC, at.HT, at.dc, at.rowPairs, pad4(A), P),
+  twin: ({ rowPairs, ...values }, { A }) =>
+    multilinear(values, ({ dZ, dC, HT, dc }) => {
+      const [toZ, toC] = [Array.from(dZ), Array.from(dC)];
+      rowPairs.forEach((pair, p) => {
+        toC[pair]! += dc[p]!;
+        for (let a = 0; a < pad4(A); a++) toZ[pair * pad4(A) + a]! += HT[p * pad4(A) + a]!;
+      });
+      return { dZ: toZ, dC: toC };
+    }),
+});
+
 export const cases = {
   pairwiseForward,
   pairwiseBackward,
@@ -2056,6 +2221,10 @@ export const cases = {
   pairProducts: pairProductsCase,
   productsForward,
   productsBackward,
+  distinctBegin,
+  distinctPairs,
+  gatherPairs,
+  scatterPairs,
   attentionForward: attentionForwardCase,
   attentionBackward: attentionBackwardCase,
   softmax: softmaxCase,

@@ -115,6 +115,17 @@ export interface TestKernels {
   batchNormForward(out: Address, z: Address, desc: Address): void;
   batchNormBackward(u: Address, du: Address, desc: Address): void;
   batchNormEnd(desc: Address): void;
+  distinctBegin(desc: Address, scratch: Address): void;
+  distinctPairs(
+    rowPairs: Address,
+    rowSlots: Address,
+    desc: Address,
+    scratch: Address,
+    features: Address,
+    values: Address,
+  ): number;
+  gatherPairs(H: Address, c: Address, Z: Address, C: Address, rowPairs: Address, Ap: number, Pp: number): void;
+  scatterPairs(dZ: Address, dC: Address, HT: Address, dc: Address, rowPairs: Address, Ap: number, P: number): void;
   attentionForward(logits: Address, H: Address, desc: Address, P: number): void;
   attentionBackward(db: Address, dh: Address, H: Address, HT: Address, dlogit: Address, desc: Address, P: number): void;
   softmax(x: Address, P: number): void;

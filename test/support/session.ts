@@ -88,6 +88,15 @@ export function rowsOf(config: RefConfig, count: number, seed: number, options: 
   });
 }
 
+/** Rows that have most of their pairs in common: each slot is that of one of a few rows. */
+export function repeatingRows(few: readonly RefRow[], count: number, seed: number): RefRow[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, () => {
+    const { label, slots } = random.pick(few);
+    return { label, slots: slots.map((_, s) => random.pick(few).slots[s]!) };
+  });
+}
+
 export function datasetOf(rows: readonly RefRow[], name = "rows"): Dataset {
   const slots = rows.flatMap((row) => row.slots);
   const rowPtr = new Uint32Array(rows.length + 1);
@@ -223,6 +232,15 @@ export class TestSession {
     return this.session.batchScores(count).slice();
   }
 
+  /** Distinct pairs, padded to 4, of the last block of the training rows; 0: its rows do not share them. */
+  sharedPairs(): number {
+    const { desc, session } = this;
+    if (!desc.get("sharedRows")) return 0;
+    const scratch = this.newScratch();
+    this.kernels.predictBatch(desc.address, scratch);
+    return new Uint32Array(session.memory.buffer, scratch + desc.get("sCounts"), 3)[2]!;
+  }
+
   /** Scores as at prediction; the training rows are selected again afterwards. */
   predict(rows: readonly RefRow[]): Float32Array {
     const out = new Float32Array(rows.length);
@@ -274,7 +292,11 @@ export class TestSession {
       const [, columns, , , , , hidden, gradient] = table.subarray(8 * l, 8 * l + 8);
       return Math.max(hidden!, gradient!) + 4 * rows * columns!;
     });
-    const bytes = Math.max(desc.get("sRowGrad") + 4 * desc.get("rowFloats"), ...ends);
+    ends.push(
+      desc.get("sRowGrad") + 4 * desc.get("rowFloats"),
+      desc.get("sPairScores") + 4 * pad4(1 + desc.get("sharedRows") * desc.get("P")),
+    );
+    const bytes = Math.max(...ends);
     const page = this.session.memory.grow(Math.ceil(bytes / 65536));
     const address = page * 65536;
     new Uint32Array(this.session.memory.buffer, address).fill(NAN_WORD);
