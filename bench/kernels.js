@@ -156,6 +156,7 @@ export function kernelCases(kernels, memory, fields, K) {
   const occurrenceDesc = b.desc({
     model: 2,
     n: manyFeatures,
+    M,
     count: BATCH,
     order,
     rowPtr: b.words(Array.from({ length: BATCH + 1 }, (_, r) => r * M)),

@@ -20,7 +20,7 @@ const manifest = JSON.parse(read("package.json").toString());
  * kB are 1000 bytes here. 40 kB is the aim: that was met before models ranked, explained themselves and were read in small
  * numbers, all of which has to be there without waiting.
  */
-const MAX_CORE_GZIP_BYTES = 42_500;
+const MAX_CORE_GZIP_BYTES = 43_000;
 const MAX_UNPACKED_BYTES = 3_300_000;
 
 /** What runs where, in the order in which a runtime looks for itself. */

@@ -68,7 +68,7 @@ const wasmIn = async (folder: string) =>
 
 it("Node computes what is compared", () => {
   if (problem !== undefined) return;
-  expect(expected.losses).toHaveLength(3);
+  expect(expected.losses).toHaveLength(4);
   expect(expected.losses[2]).toBeLessThan(expected.losses[0]);
   expect(expected.scores.every(Number.isFinite)).toBe(true);
 });
@@ -78,7 +78,7 @@ describe("Vite", () => {
     needsChromium(context);
     const folder = into("vite");
     await build("vite", "vite", ["build", "--outDir", folder, "--logLevel", "warn"]);
-    expect(await wasmIn(folder)).toHaveLength(3);
+    expect(await wasmIn(folder)).toHaveLength(4);
     expect(await outcomeOf(folder)).toEqual(expected);
 
     // A policy that forbids kernels is named, too.
@@ -128,7 +128,7 @@ describe("webpack", () => {
     const folder = into("webpack");
     await build("webpack", "webpack-cli", ["--mode", "production", "--entry", "./main.js", "--output-path", folder]);
     await cp(PAGE, join(folder, "index.html"));
-    expect(await wasmIn(folder)).toHaveLength(3);
+    expect(await wasmIn(folder)).toHaveLength(4);
     expect(await outcomeOf(folder)).toEqual(expected);
   });
 });

@@ -565,7 +565,9 @@ describe("inspect", () => {
     const [json] = jsonLines((await run(["inspect", "model.safetensors", "--json"], inFolder)).stdout);
     expect(json).toMatchObject({
       config: { model: "ifm", factors: 4 },
-      tensors: expect.arrayContaining([{ name: "attention_W", shape: [4, 4], parameters: 16, bytes: 64 }]),
+      tensors: expect.arrayContaining([
+        { name: "attention_W", shape: [4, 4], dtype: "F32", parameters: 16, bytes: 64 },
+      ]),
       record: { seed: expect.any(Number), labelMin: -1, labelMax: 1, bestEpoch: 2 },
     });
   });
