@@ -249,6 +249,23 @@ export function kernelCases(kernels, memory, fields, K) {
   const networkShape = `${rows} rows, ${widths[0]}·100·75·50·1`;
 
   // Batch norm
+  // A row's share of the pairs of its block.
+  const rowPairs = b.words(Array.from({ length: Pp }, (_, p) => (p < P ? p + 1 : 0)));
+  const [blockHidden, blockScores] = [b.floats((P + 1) * A), b.floats(P + 1)];
+  const TABLE_BITS = 12;
+  const block = b.take(16);
+  const distinct = b.desc({
+    ...base,
+    active: pairList,
+    activeCount: P,
+    tableShift: 32 - TABLE_BITS,
+    sTables: b.take(8 * 2 ** TABLE_BITS) - block,
+    sDistinct: b.take(12 * (M + 1)) - block,
+    sBlockPairs: b.take(12 * (P + 1)) - block,
+  });
+  const [rowNumbers, rowOffsets] = [b.take(4 * Pp), b.take(4 * M)];
+  kernels.distinctBegin(distinct, block);
+
   // Tables of smaller numbers, and the best of many scores.
   const small = (format, lane) =>
     b.desc({
@@ -367,6 +384,16 @@ export function kernelCases(kernels, memory, fields, K) {
         k.optimizerStep(desc, theta, gradient, floats, 0, 1),
       ),
     ),
+    of("distinctBegin", `tables of ${2 ** TABLE_BITS}`, 0, 8 * 2 ** TABLE_BITS, () => k.distinctBegin(distinct, block)),
+    of("distinctPairs", `M ${M}, P ${P}`, 0, 28 * (M + P), () =>
+      k.distinctPairs(rowNumbers, rowOffsets, distinct, block, ids, 0),
+    ),
+    of("gatherPairs", `P ${P}, A ${A}`, 0, 8 * P * (A + 1), () =>
+      k.gatherPairs(hidden, scores, blockHidden, blockScores, rowPairs, A, Pp),
+    ),
+    of("scatterPairs", `P ${P}, A ${A}`, P * (A + 1), 12 * P * (A + 1), () =>
+      k.scatterPairs(blockHidden, blockScores, hiddenT, dT, rowPairs, A, P),
+    ),
     of("stepIsFinite", `${floats} floats`, 3 * floats, 8 * floats, () => k.stepIsFinite(theta, gradient, floats, 1)),
     of("gatherAt, f16", `M ${M}, K ${K}`, 0, 6 * M * K, () => k.gatherAt(slots, half, 0, ids, 0, M)),
     of("gatherAt, int8", `M ${M}, K ${K}`, M * K, 5 * M * K, () => k.gatherAt(slots, byte, 0, ids, 0, M)),
@@ -417,6 +444,7 @@ const SCALAR = [
   "squaredNorm",
   "sortOccurrences",
   "beginScatter",
+  "distinctPairs",
   "linearFrom",
   "linearTerms",
   "pairTerms",
