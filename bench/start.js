@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { rolldown } from "rolldown";
 import { createTrainer, LibfmParser } from "../dist/node.js";
+import { coreBundle } from "../tools/core-bundle.js";
 import { FIELDS, libfmText, madeRows, slice } from "./data.js";
 import { describe, MODELS } from "./models.js";
 import { median, secondsOf } from "./time.js";
@@ -44,12 +44,9 @@ async function startUp(processes) {
   }
 }
 
-/** Bytes of the library without the command line, bundled, minified and gzipped: what test/package.test.ts limits. */
+/** Bytes of the core and its kernels, minified and gzipped: what test/package.test.ts limits. */
 export async function sizes() {
-  const build = await rolldown({ input: join(ROOT, "dist/node.js"), platform: "node", external: /^node:/ });
-  const { output } = await build.generate({ format: "esm", minify: true });
-  await build.close();
-  const code = output.map((file) => (file.type === "chunk" ? file.code : "")).join("");
+  const code = await coreBundle();
   const wasm = readFileSync(join(ROOT, "wasm/ifm.wasm"));
   return {
     code: code.length,

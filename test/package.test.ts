@@ -6,9 +6,9 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { rolldown } from "rolldown";
 import { describe, expect, it } from "vitest";
 import { VERSION } from "../src/version.js";
+import { coreBundle } from "../tools/core-bundle.js";
 
 // What users would get from npm. test/slow/install.test.ts installs it.
 
@@ -111,52 +111,15 @@ describe("the files of the package", () => {
   });
 });
 
-/**
- * What an application's bundler makes of the core, minified: all that src/api.ts exports, for a browser. What is imported
- * when it is needed, such as decompression, is not part of it; Node's files come on top there.
- */
-async function bundle(): Promise<string> {
-  const entry = "\0core";
-  const core = [
-    "createTrainer",
-    "Model",
-    "readLibfm",
-    "LibfmParser",
-    "IfmError",
-    "defaultModel",
-    "defaultTrain",
-    "VERSION",
-  ];
-  const build = await rolldown({
-    input: entry,
-    platform: "browser",
-    plugins: [
-      {
-        name: "core",
-        resolveId: (id) => (id === entry ? id : null),
-        load: (id) =>
-          id === entry ? `export { ${core} } from ${JSON.stringify(join(ROOT, "dist/browser.js"))};` : null,
-      },
-    ],
-  });
-  try {
-    const { output } = await build.generate({ format: "esm", minify: true });
-    const chunks = output.filter((file) => file.type === "chunk");
-    return chunks.map(({ isDynamicEntry, code }) => (isDynamicEntry ? "" : code)).join("");
-  } finally {
-    await build.close();
-  }
-}
-
 describe("the library without the command line", () => {
   it(`is at most ${MAX_CORE_GZIP_BYTES / 1000} kB with its kernels, bundled, minified and gzipped`, async () => {
-    const code = gzipSync(await bundle(), { level: 9 }).length;
+    const code = gzipSync(await coreBundle(), { level: 9 }).length;
     const kernels = gzipSync(read("wasm/ifm.wasm"), { level: 9 }).length;
     expect(code + kernels, `code ${code}, kernels ${kernels} bytes`).toBeLessThanOrEqual(MAX_CORE_GZIP_BYTES);
   });
 
   it("does not bring the command line with it", async () => {
-    const code = await bundle();
+    const code = await coreBundle();
     for (const sign of ["commander", "NO_COLOR", "--epochs", "Bearer realm"]) expect(code).not.toContain(sign);
   });
 });
