@@ -57,6 +57,7 @@ export default defineConfig([
       node: "src/node.ts",
       metrics: "src/metrics.ts",
       checkpoint: "src/checkpoint.ts",
+      libfm: "src/libfm.ts",
       cli: "src/cli.ts",
       "serve-worker": "src/cli/serve/worker.ts",
     },
@@ -66,9 +67,11 @@ export default defineConfig([
       ...output,
       codeSplitting: {
         groups: [
+          // What the entries for every runtime need, and nothing of Node's.
           { name: "errors", test: /\/src\/errors\.ts$/, priority: 3 },
-          // Loaded by trainers that are asked for checkpoints only.
           { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-format|xxhash)\.ts$/, priority: 2 },
+          { name: "parser", test: /\/src\/data\/(libfm|libfm-errors|movable|streams)\.ts$/, priority: 2 },
+          { name: "measures", test: /\/src\/(metrics\/\w+|data\/groups)\.ts$/, priority: 2 },
           { name: "library", test: (id) => !SERVING.test(id), minShareCount: 2, priority: 1 },
           { name: "serving", minShareCount: 2 },
         ],

@@ -12,7 +12,7 @@ export type {
 } from "./config.js";
 export { defaultModel, defaultTrain } from "./config.js";
 export type { Dataset } from "./data/dataset.js";
-export { LibfmParser } from "./data/libfm.js";
+export type { LibfmOptions } from "./data/libfm.js";
 export { type LibfmSource, readLibfm } from "./data/read.js";
 export { type ErrorCode, IfmError } from "./errors.js";
 export type { Explanation, NetworkContribution, PairContribution } from "./model/explanation.js";

@@ -16,11 +16,8 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const read = (name: string) => readFileSync(join(ROOT, name));
 const manifest = JSON.parse(read("package.json").toString());
 
-/**
- * kB are 1000 bytes here. 40 kB is the aim: that was met before models ranked, explained themselves and were read in small
- * numbers, all of which has to be there without waiting.
- */
-const MAX_CORE_GZIP_BYTES = 43_000;
+/** kB are 1000 bytes here. */
+const MAX_CORE_GZIP_BYTES = 40_000;
 const MAX_UNPACKED_BYTES = 3_300_000;
 
 /** What runs where, in the order in which a runtime looks for itself. */
@@ -69,6 +66,8 @@ describe("the files of the package", () => {
     "dist/checkpoint.d.ts",
     "dist/checkpoint.js",
     "dist/cli.js",
+    "dist/libfm.d.ts",
+    "dist/libfm.js",
     "dist/metrics.d.ts",
     "dist/metrics.js",
     "dist/node.d.ts",
@@ -143,6 +142,7 @@ describe("the entries", () => {
       {
         imports: [
           "shared",
+          "libfm",
           "gzip",
           "opfs",
           "threads",
@@ -165,6 +165,7 @@ describe("the entries", () => {
     ["browser-threads", { imports: ["./browser-shared.js"], files: [] }],
     ["browser-opfs", { imports: ["./browser-shared.js"], files: [] }],
     ["browser-shared", { imports: [], files: ["./worker-thread.js"] }],
+    ["browser-libfm", { imports: ["./browser-shared.js"], files: [] }],
     ["browser-gzip", { imports: ["./browser-shared.js"], files: [] }],
     ["workerd", { imports: [one, predict], files: [] }],
     ["edge-light", { imports: [`${one}?module`, `${predict}?module`], files: [] }],
@@ -172,7 +173,7 @@ describe("the entries", () => {
     [
       "predict-browser",
       {
-        imports: ["shared", "gzip", "threads", "reading"].map((name) => `./predict-browser-${name}.js`),
+        imports: ["shared", "libfm", "gzip", "threads", "reading"].map((name) => `./predict-browser-${name}.js`),
         files: [predict],
       },
     ],
@@ -181,6 +182,16 @@ describe("the entries", () => {
     ["predict-inline", { imports: [], files: [] }],
   ])("%s needs its kernels and nothing else", (entry, expected) => {
     expect(needs(entry)).toEqual(expected);
+  });
+
+  it.each(["checkpoint", "libfm", "metrics"])("%s needs nothing of a runtime", (entry) => {
+    const left = [`./${entry}.js`];
+    for (const file of left) {
+      expect(file).toMatch(/^\.\/[a-z-]+\.js$/);
+      const { imports, files } = needs(file.slice("./".length, -".js".length));
+      expect(files).toEqual([]);
+      left.push(...imports.filter((name) => !left.includes(name)));
+    }
   });
 
   it("make no code of text, which a Content-Security-Policy forbids", () => {
@@ -247,6 +258,7 @@ describe("package.json", () => {
     // The package may import itself by name; what Node resolves here is what it resolves for a user.
     const resolve = (name: string) => fileURLToPath(import.meta.resolve(name));
     expect(resolve("ifm-wasm")).toBe(join(ROOT, "dist/node.js"));
+    expect(resolve("ifm-wasm/libfm")).toBe(join(ROOT, "dist/libfm.js"));
     expect(resolve("ifm-wasm/metrics")).toBe(join(ROOT, "dist/metrics.js"));
     expect(resolve("ifm-wasm/checkpoint")).toBe(join(ROOT, "dist/checkpoint.js"));
     expect(resolve("ifm-wasm/serve")).toBe(join(ROOT, "dist/serve.js"));

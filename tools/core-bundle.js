@@ -1,5 +1,6 @@
-// What an application's bundler makes of the core in a browser, minified: training, models and reading rows. What the
-// library imports only when it is wanted comes in files of their own, and is not in it.
+// What an application's bundler makes of the core in a browser, minified: what is there once it has started, to train on
+// rows and to use models. What the library imports only when it is wanted (to read a file of rows, gzipped ones, a model)
+// comes in files of their own, and is not in it.
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,16 +8,7 @@ import { rolldown } from "rolldown";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const ENTRY = "\0core";
-const CORE = [
-  "createTrainer",
-  "Model",
-  "readLibfm",
-  "LibfmParser",
-  "IfmError",
-  "defaultModel",
-  "defaultTrain",
-  "VERSION",
-];
+const CORE = ["createTrainer", "Model", "readLibfm", "IfmError", "defaultModel", "defaultTrain", "VERSION"];
 
 /** @returns {Promise<string>} the code, of `dist/` as it is */
 export async function coreBundle() {

@@ -1,6 +1,6 @@
 import { checkResponse, isResponse } from "../fetch.js";
 import type { Dataset } from "./dataset.js";
-import { type LibfmOptions, LibfmParser, type LibfmText, pushAll } from "./libfm.js";
+import type { LibfmOptions, LibfmText } from "./libfm.js";
 import { iterate } from "./streams.js";
 
 /** Where a data set can come from: libFM text, plain or gzipped. A `File` is a `Blob`. */
@@ -15,11 +15,13 @@ export type LibfmSource = LibfmText | ArrayBuffer | Blob | Response;
  */
 export async function readLibfm(source: LibfmSource, options: LibfmOptions = {}): Promise<Dataset> {
   const named = typeof source === "object" && "name" in source ? { name: String(source.name) } : {};
+  // A file of its own in browsers: an application whose rows are arrays already never fetches it.
+  const { LibfmParser, pushAll } = await import("./libfm.js");
   const parser = new LibfmParser({ ...named, ...options });
   if (typeof source === "string") {
     await pushAll(source, parser);
   } else {
-    // A file of its own in browsers, which most pages never fetch.
+    // Another one, for bytes, which may be gzipped.
     const { maybeGunzip } = await import("./gzip.js");
     await pushAll(maybeGunzip(chunksOf(source), options.name ?? named.name), parser);
   }
