@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
 import { constants, lstat, open, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -119,7 +118,7 @@ async function endOfLinks(path: string): Promise<string> {
  * names can be.
  */
 function temporaryBeside(file: string): string {
-  return join(dirname(file), `.ifm-wasm-${hostTag()}-${process.pid}-${randomUUID()}.tmp`);
+  return join(dirname(file), `.ifm-wasm-${hostTag()}-${process.pid}-${crypto.randomUUID()}.tmp`);
 }
 
 /** Tells machines, and containers that share a folder, apart: numbers of processes mean nothing elsewhere. */
