@@ -93,15 +93,15 @@ function modelsSection(results) {
 }
 
 /** @param {Awaited<ReturnType<typeof import("./fast.js").benchFast>>} results */
-function fastSection(results) {
+function fastSection({ version, results }) {
   const kinds = (result) => [result.train, result.predict];
   return [
     "## Relaxed SIMD",
     "",
-    "Rows/s with the baseline module and with that of `--fast`, in turn; the gain is the median of the rounds' ratios.",
+    `Rows/s with the baseline module and with that of \`--fast\`, in turn, by Node ${version}; the gain is the median of the rounds' ratios.`,
     "",
     results.length === 0
-      ? "This runtime has no relaxed SIMD."
+      ? "No version of Node with relaxed SIMD was found."
       : table(
           ["model", ">train", ">`--fast`", ">gain", ">predict", ">`--fast`", ">gain"],
           results.map((result) => [

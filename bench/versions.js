@@ -10,7 +10,17 @@ import { fileURLToPath } from "node:url";
 const BINARIES = ["node22", "node24", "node26"].map((name) =>
   fileURLToPath(new URL(`../test/runtimes/node_modules/${name}/bin/node`, import.meta.url)),
 );
-const CHILD = fileURLToPath(new URL("versions-child.js", import.meta.url));
+
+/** Other versions of Node that are there, the oldest first. */
+export const otherNodes = () => BINARIES.filter((binary) => existsSync(binary));
+
+/** What a script of this folder prints as JSON when another version of Node runs it. */
+export function resultBy(binary, script, args) {
+  const path = fileURLToPath(new URL(script, import.meta.url));
+  const { status, stdout, stderr } = spawnSync(binary, [path, ...args], { encoding: "utf8", timeout: 120_000 });
+  if (status !== 0) throw new Error(`${binary}: ${stderr}`);
+  return JSON.parse(stdout);
+}
 
 /**
  * @param {Awaited<ReturnType<typeof import("./kernels.js").benchKernels>>} own of this version, measured before
@@ -18,12 +28,10 @@ const CHILD = fileURLToPath(new URL("versions-child.js", import.meta.url));
  * @returns for each version found the nanoseconds of each kernel
  */
 export function benchVersions(own, { time, log = () => {} }) {
-  const found = BINARIES.filter((binary) => existsSync(binary));
+  const found = otherNodes();
   if (found.length === 0) log("other versions of Node: none found (npm ci --prefix test/runtimes)");
   const others = found.map((binary) => {
-    const { status, stdout, stderr } = spawnSync(binary, [CHILD, String(time)], { encoding: "utf8", timeout: 120_000 });
-    if (status !== 0) throw new Error(`${binary}: ${stderr}`);
-    const { version, kernels } = JSON.parse(stdout);
+    const { version, kernels } = resultBy(binary, "versions-child.js", [String(time)]);
     log(`kernels by ${version}`);
     return { version, nanoseconds: new Map(kernels.map(({ kernel, nanoseconds }) => [kernel, nanoseconds])) };
   });
