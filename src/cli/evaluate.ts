@@ -13,7 +13,8 @@ import { refuseSecondStdin } from "./files.js";
 import { columns, count, metric } from "./format.js";
 import type { Io } from "./io.js";
 import { jsonLine } from "./json.js";
-import { type EvaluateValues, namingFlag } from "./options.js";
+import type { EvaluateValues } from "./options.js";
+import { namingFlag } from "./overrides.js";
 
 /** Columns of the picture of a bin, which stands for the probabilities from 0 to 1. */
 const PICTURE_COLUMNS = 30;

@@ -7,7 +7,8 @@ import { EXIT } from "./exit.js";
 import { refuseOverwrite, refuseSecondStdin } from "./files.js";
 import { prediction } from "./format.js";
 import type { Io } from "./io.js";
-import { namingFlag, type PredictValues } from "./options.js";
+import type { PredictValues } from "./options.js";
+import { namingFlag } from "./overrides.js";
 
 /** Predictions that become one piece of text. */
 const ROWS_AT_ONCE = 8192;

@@ -20,7 +20,8 @@ import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingF
 import { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
 import { JsonReport, jsonLine } from "./json.js";
-import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
+import { DEFAULT_MODEL, type TrainValues } from "./options.js";
+import { modelOverrides, namingFlag, trainOverrides } from "./overrides.js";
 import { describePlan, needOf, planEvent, planTraining, refuseTooLarge } from "./plan.js";
 import {
   type Comparison,

@@ -20,7 +20,8 @@ import { EXIT } from "./exit.js";
 import { refuseOverwrite, shortPath, trainingFiles } from "./files.js";
 import { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
-import { DEFAULT_MODEL, modelOverrides, namingFlag, type TrainValues, trainOverrides } from "./options.js";
+import { DEFAULT_MODEL, type TrainValues } from "./options.js";
+import { modelOverrides, namingFlag, trainOverrides } from "./overrides.js";
 import { startWarnings, warn } from "./report.js";
 import { type Fingerprint, Study, type StudyHeader, studyName } from "./study.js";
 import {

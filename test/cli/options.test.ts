@@ -4,13 +4,11 @@ import {
   describeOption,
   EVALUATE_OPTIONS,
   JSON_OPTION,
-  modelOverrides,
-  namingFlag,
   type OptionSpec,
   PREDICT_OPTIONS,
   TRAIN_OPTIONS,
-  trainOverrides,
 } from "../../src/cli/options.js";
+import { modelOverrides, namingFlag, trainOverrides } from "../../src/cli/overrides.js";
 import { defaultModel, defaultTrain } from "../../src/config.js";
 import { IfmError } from "../../src/errors.js";
 
