@@ -1,8 +1,7 @@
-import { access, mkdir } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { removeAbandoned } from "../abandoned.js";
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { checkWritable } from "../atomic-file.js";
-import { defaultModel, type ModelKind, type TrainConfig, validateTrainConfig } from "../config.js";
+import { type ModelKind, type TrainConfig, validateTrainConfig } from "../config.js";
 import type { Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
@@ -16,13 +15,14 @@ import { errorColors } from "./colors.js";
 import { computeOptions } from "./compute.js";
 import { readRows } from "./data.js";
 import { EXIT, reportError } from "./exit.js";
-import { pretrainFile, refuseOverwrite, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
+import { pretrainFile, shortPath, type TrainingFiles, trainingFiles } from "./files.js";
 import { Interrupts } from "./interrupts.js";
 import type { Io } from "./io.js";
 import { JsonReport, jsonLine } from "./json.js";
 import { DEFAULT_MODEL, type TrainValues } from "./options.js";
 import { modelOverrides, namingFlag, trainOverrides } from "./overrides.js";
 import { describePlan, needOf, planEvent, planTraining, refuseTooLarge } from "./plan.js";
+import { prepareTraining } from "./prepare.js";
 import {
   type Comparison,
   describeRollback,
@@ -115,7 +115,11 @@ class TrainCommand {
   }
 
   async run(): Promise<number> {
-    const initFile = await this.#check();
+    const { initFile, found } = await prepareTraining(this.#files, this.#options, this.#kind, this.#output, {
+      say: (text) => this.#say(text),
+      warn: (text) => warn(this.#io, text),
+    });
+    this.#found = found;
     const init = initFile === undefined ? undefined : await Model.load(initFile);
     this.#options = this.#complete(init?.config.model);
     if (this.#files.isSample && !this.#options.plan) this.#say(`${SAMPLE}\n`);
@@ -139,77 +143,6 @@ class TrainCommand {
     const sample = this.#files.isSample ? SAMPLE_OPTIONS : {};
     const defaults = this.#said.compat === "authors" ? compatDefaults(this.#kind, from) : sample;
     return { ...defaults, ...this.#said };
-  }
-
-  /**
-   * Refuses what can be refused before anything large is read.
-   *
-   * @returns The model file to start from, if any.
-   */
-  async #check(): Promise<string | undefined> {
-    const { init, pretrain } = this.#options;
-    trainOverrides(this.#kind, this.#options);
-    if (this.#output === "-") {
-      throw new IfmError("IFM_USAGE", "--output: a model cannot go to stdout", { hint: "name a file" });
-    }
-    refuseOverwrite(this.#output, [this.#files.train, this.#files.validation, this.#files.test]);
-    if (!this.#options.plan) {
-      const { checkpoint } = this.#options;
-      // First of all, so that killed trainings never leave more than one behind.
-      for (const place of new Set([dirname(this.#output), checkpoint])) if (place) await removeAbandoned(place);
-      await checkWritable(this.#output);
-    }
-    await this.#prepareCheckpoints();
-    if (pretrain !== "1" && pretrain !== "2") return init;
-    if (init !== undefined) throw new IfmError("IFM_USAGE", `expected --init or --pretrain ${pretrain}, got both`);
-    return this.#pretrainedFm();
-  }
-
-  /** Finds the checkpoint to go on from, and makes the folder for others ready. */
-  async #prepareCheckpoints(): Promise<void> {
-    const { checkpoint, checkpointEvery, resume, plan, divergenceRetries, onDivergence } = this.#options;
-    if (divergenceRetries !== undefined && onDivergence !== "retry") {
-      throw new IfmError("IFM_USAGE", "--divergence-retries: expected --on-divergence retry with it");
-    }
-    if (checkpointEvery !== undefined && checkpoint === undefined) {
-      throw new IfmError("IFM_USAGE", "--checkpoint-every: expected --checkpoint DIR with it", {
-        hint: "--checkpoint says where checkpoints are written",
-      });
-    }
-    if (plan) return;
-    if (checkpoint !== undefined) await new CheckpointFolder(checkpoint).make();
-    if (resume === undefined) return;
-    const found = await new CheckpointFolder(resume).newest((error) => {
-      warn(this.#io, `${error.message}; the one before it is taken`);
-    });
-    if (found !== undefined) {
-      this.#found = found;
-    } else if (checkpoint !== undefined && resolve(checkpoint) === resolve(resume)) {
-      // So that one command both begins and goes on.
-      this.#say("no checkpoint is there yet: training begins at the start\n");
-    } else {
-      throw new IfmError("IFM_USAGE", "there is no checkpoint in this folder", {
-        file: resume,
-        hint: "--checkpoint DIR writes them; with --checkpoint and --resume of one folder, training begins at the start",
-      });
-    }
-  }
-
-  /** The FM that an earlier `--pretrain -1` has left. */
-  async #pretrainedFm(): Promise<string> {
-    const factors = this.#options.factors ?? defaultModel(this.#kind).factors ?? 0;
-    const file = pretrainFile("fm", this.#files.name, factors);
-    try {
-      await access(file);
-    } catch (cause) {
-      const dataset = this.#options.dataset === undefined ? "" : ` --dataset ${this.#options.dataset}`;
-      throw new IfmError("IFM_MODEL", `there is no pretrained FM of ${factors} factors`, {
-        file,
-        hint: `make one: ifm-wasm train --model fm${dataset} --factors ${factors} --pretrain -1`,
-        cause,
-      });
-    }
-    return file;
   }
 
   async #load(): Promise<FitData> {
