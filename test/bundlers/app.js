@@ -1,4 +1,6 @@
 import { createTrainer, Model, readLibfm } from "ifm-wasm";
+import { LibfmParser } from "ifm-wasm/libfm";
+import { calibration } from "ifm-wasm/metrics";
 
 const ROWS = Array.from(
   { length: 40 },
@@ -6,7 +8,7 @@ const ROWS = Array.from(
 );
 
 /**
- * What an application does: trains a few steps, saves, loads, predicts. The same numbers must come out everywhere.
+ * What an application does: trains a few steps, saves, loads, predicts, measures. The same numbers must come out everywhere.
  *
  * @param predictor the class that loads and predicts, for one of another entry
  */
@@ -18,7 +20,11 @@ export async function run(options = {}, predictor = Model) {
   const losses = [];
   for await (const event of trainer) if (event.event === "epoch") losses.push(event.loss);
   const model = await predictor.load(new Blob([trainer.model().toBytes()]), options);
-  return { losses, scores: Array.from(model.predict(train)) };
+  const parser = new LibfmParser();
+  for (const row of ROWS) parser.push(new TextEncoder().encode(row));
+  const { labels } = parser.end();
+  const { ece } = calibration(model.predict(train, { link: "sigmoid" }), labels);
+  return { losses, scores: Array.from(model.predict(train)), ece };
 }
 
 /** What `run` comes to, or why it does not; both can leave a page. */
