@@ -65,8 +65,9 @@ const START_MILLISECONDS = 10_000;
 /**
  * Starts a thread.
  *
- * @param onEnd called with the reason when it ends without being told to
+ * @param onEnd called with the reason when it has been ready and ends without being told to
  * @returns when it is ready
+ * @throws Error with the reason when it ends before
  */
 export function startThread(data: ThreadData, onEnd: (reason: string) => void): Promise<Thread> {
   const text = `const { parentPort, workerData } = require("node:worker_threads");
@@ -74,6 +75,7 @@ export function startThread(data: ThreadData, onEnd: (reason: string) => void): 
   return new Promise((resolve, reject) => {
     const worker = new Worker(text, { eval: true, workerData: data, execArgv: [] });
     let why = "it ended by itself";
+    let isReady = false;
     let ended = false;
     const timer = setTimeout(() => {
       reject(new Error(`it was not ready after ${START_MILLISECONDS / 1000} s`));
@@ -82,6 +84,7 @@ export function startThread(data: ThreadData, onEnd: (reason: string) => void): 
     worker.once("message", () => {
       clearTimeout(timer);
       worker.unref();
+      isReady = true;
       resolve({
         end() {
           ended = true;
@@ -94,8 +97,8 @@ export function startThread(data: ThreadData, onEnd: (reason: string) => void): 
     });
     worker.once("exit", () => {
       clearTimeout(timer);
-      reject(new Error(why));
-      if (!ended) onEnd(why);
+      if (!isReady) reject(new Error(why));
+      else if (!ended) onEnd(why);
     });
   });
 }

@@ -67,8 +67,9 @@ const START_MILLISECONDS = 10_000;
 /**
  * Starts a thread.
  *
- * @param onEnd called with the reason when it ends without being told to
+ * @param onEnd called with the reason when it has been ready and ends without being told to
  * @returns when it is ready
+ * @throws Error with the reason when it ends before
  */
 export function startThread(data: ThreadData, onEnd: (reason: string) => void): Promise<Thread> {
   return new Promise((resolve, reject) => {

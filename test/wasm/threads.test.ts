@@ -3,6 +3,7 @@ import { runInNewContext } from "node:vm";
 import type { Worker } from "node:worker_threads";
 import { describe, expect, test, vi } from "vitest";
 import { createTrainer, Model, type TrainerOptions } from "../../src/api.js";
+import { startThread } from "../../src/runtime-node.js";
 import { parse, plantedRows } from "../support/data.js";
 import { configOf, rowsOf } from "../support/session.js";
 import { digest } from "../support/train.js";
@@ -32,9 +33,9 @@ const runs: { name: string; options: Omit<TrainerOptions, "data"> }[] = [
   },
 ];
 
-const { workers } = vi.hoisted(() => ({ workers: [] as Worker[] }));
+const { workers, fate } = vi.hoisted(() => ({ workers: [] as Worker[], fate: { endsAtOnce: false } }));
 
-// Every Worker that is made, so that tests can count and end them.
+// Every Worker that is made, so that tests can count and end them, also before they are ready.
 vi.mock(import("node:worker_threads"), async (original) => {
   const module = await original();
   class SeenWorker extends module.Worker {
@@ -42,10 +43,14 @@ vi.mock(import("node:worker_threads"), async (original) => {
       super(...args);
       workers.push(this);
       this.once("exit", () => workers.splice(workers.indexOf(this), 1));
+      if (fate.endsAtOnce) void this.terminate();
     }
   }
   return { ...module, Worker: SeenWorker };
 });
+
+/** A module with nothing in it. */
+const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 async function endWorkers(): Promise<void> {
   await Promise.all(workers.slice().map((worker) => worker.terminate()));
@@ -96,6 +101,39 @@ describe("threads", () => {
     using plain = await createTrainer({ ...options, data });
     for await (const _ of plain);
     expect(digest(trainer.model())).toBe(digest(plain.model()));
+  });
+
+  test("that end before they are ready are missed once, and the bits stay", async () => {
+    const warnings: string[] = [];
+    fate.endsAtOnce = true;
+    using trainer = await createTrainer({
+      ...options,
+      data,
+      threads: 3,
+      onWarning: (text) => warnings.push(text),
+    }).finally(() => {
+      fate.endsAtOnce = false;
+    });
+    expect(trainer.threads).toBe(1);
+    expect(warnings).toEqual(["a thread is not there: it ended by itself; training goes on with fewer"]);
+    for await (const _ of trainer);
+    using plain = await createTrainer({ ...options, data });
+    for await (const _ of plain);
+    expect(digest(trainer.model())).toBe(digest(plain.model()));
+  });
+
+  test("are told about once: when they fail to start, or when they end after that", async () => {
+    const ends: string[] = [];
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+    const data = { module: new WebAssembly.Module(EMPTY), memory, control: 0, desc: 64, scratch: 128 };
+    // Nothing that it exports is called before there is a job.
+    await startThread(data, (reason) => ends.push(reason));
+    await endWorkers();
+    expect(ends).toEqual(["it ended by itself"]);
+    const misaligned = startThread({ ...data, control: 1 }, (reason) => ends.push(reason));
+    await expect(misaligned).rejects.toThrow("start offset of Int32Array should be a multiple of 4");
+    await expect.poll(() => workers.length).toBe(0);
+    expect(ends).toHaveLength(1);
   });
 
   test("end with the trainer", async () => {
