@@ -2,7 +2,8 @@ import { cp, mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Result } from "./fixture-tests.js";
-import { output, ROOT } from "./processes.js";
+import { output, ROOT, type Service } from "./processes.js";
+import type { Server } from "./server.js";
 
 export interface Project extends AsyncDisposable {
   folder: string;
@@ -41,4 +42,31 @@ export async function runProgram(
   await using project = await makeProject(program);
   const text = await output(binary, [...args, basename(program), String(threads)], { cwd: project.folder, env });
   return JSON.parse(text);
+}
+
+/**
+ * A service in a project of its own.
+ *
+ * @param program as of `makeProject`, and so are the files
+ * @param start starts it; it has said its port in the first group of what it says when it is ready
+ */
+export async function startInProject(
+  program: string,
+  files: readonly string[],
+  start: (project: Project) => Promise<Service>,
+): Promise<Server> {
+  const project = await makeProject(program, files);
+  try {
+    const service = await start(project);
+    return {
+      origin: `http://127.0.0.1:${service.said[1]}`,
+      async [Symbol.asyncDispose]() {
+        await service[Symbol.asyncDispose]();
+        await project[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await project[Symbol.asyncDispose]();
+    throw error;
+  }
 }

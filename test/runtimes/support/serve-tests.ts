@@ -6,20 +6,15 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { createTrainer, type Model, readLibfm } from "../../../src/node.js";
 import { createHandler } from "../../../src/serve.js";
 import { startService } from "./processes.js";
-import { makeProject } from "./project.js";
-
-/** What listens somewhere, with the token `secret`. */
-export interface Listener extends AsyncDisposable {
-  /** Without a slash at its end. */
-  origin: string;
-}
+import { startInProject } from "./project.js";
+import type { Server } from "./server.js";
 
 export interface ServingEngine {
   name: string;
   /** Whether all is there that it needs. */
   installed: boolean;
-  /** Serves the model of a file. */
-  start(modelFile: string): Promise<Listener>;
+  /** Serves the model of a file, with the token `secret`. */
+  start(modelFile: string): Promise<Server>;
 }
 
 const SLOTS = 10;
@@ -80,7 +75,7 @@ export function testServing({ name, installed, start }: ServingEngine): void {
   describe.skipIf(missing !== undefined)(`${name} serves`, () => {
     let folder: string;
     let model: Model;
-    let listener: Listener;
+    let listener: Server;
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), "ifm-wasm-serve-"));
       const file = join(folder, "model.safetensors");
@@ -143,26 +138,15 @@ export function testServing({ name, installed, start }: ServingEngine): void {
  * @param program of test/runtimes, such as `deno/serve.mjs`
  * @param args in front of the program's own
  */
-export async function startProgram(
+export function startProgram(
   program: string,
   binary: string,
   args: string[],
   modelFile: string,
   env: NodeJS.ProcessEnv = {},
-): Promise<Listener> {
-  const project = await makeProject(program, [modelFile]);
-  try {
-    const ready = /listening on (\d+)/;
-    const service = await startService(binary, [...args, "serve.mjs"], { ready, env, cwd: project.folder });
-    return {
-      origin: `http://127.0.0.1:${service.said[1]}`,
-      async [Symbol.asyncDispose]() {
-        await service[Symbol.asyncDispose]();
-        await project[Symbol.asyncDispose]();
-      },
-    };
-  } catch (error) {
-    await project[Symbol.asyncDispose]();
-    throw error;
-  }
+): Promise<Server> {
+  const ready = /listening on (\d+)/;
+  return startInProject(program, [modelFile], ({ folder }) =>
+    startService(binary, [...args, "serve.mjs"], { ready, env, cwd: folder }),
+  );
 }

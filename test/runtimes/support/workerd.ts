@@ -3,18 +3,14 @@ import { basename, dirname, join, resolve } from "node:path";
 import { rolldown } from "rolldown";
 import { isInstalled, packageFolder } from "../install.js";
 import { output, startService } from "./processes.js";
-import { makeProject } from "./project.js";
+import { startInProject } from "./project.js";
+import type { Server } from "./server.js";
 
 export const workerdInstalled = isInstalled("workerd");
 const binary = join(packageFolder("workerd"), "bin", "workerd");
 
 /** As workerd itself calls it, such as `2026-11-17`. */
 export const workerdVersion = async () => (await output(binary, ["--version"])).replace(/^workerd /, "");
-
-export interface Worker extends AsyncDisposable {
-  /** Without a slash at its end. */
-  origin: string;
-}
 
 /** What workerd gives as modules: compiled code, and bytes. */
 const MODULES = /\.(wasm|safetensors)$/;
@@ -52,10 +48,9 @@ const kindOf = (module: string) => (module.endsWith(".wasm") ? "wasm" : "data");
  * @param program of test/runtimes, such as `workerd/worker.js`
  * @param files from elsewhere, which it imports
  */
-export async function startWorkerd(program: string, files: readonly string[] = []): Promise<Worker> {
-  const project = await makeProject(program, files);
-  const folder = join(project.folder, "built");
-  try {
+export function startWorkerd(program: string, files: readonly string[] = []): Promise<Server> {
+  return startInProject(program, files, async (project) => {
+    const folder = join(project.folder, "built");
     await mkdir(folder);
     const modules = await bundle(join(project.folder, basename(program)), folder);
     const config = `using Workerd = import "/workerd/workerd.capnp";
@@ -72,16 +67,6 @@ ${modules.map((name) => `    (name = "${name}", ${kindOf(name)} = embed "${name}
 `;
     await writeFile(join(folder, "config.capnp"), config);
     const args = ["serve", join(folder, "config.capnp"), "--control-fd=3"];
-    const service = await startService(binary, args, { ready: /"socket":"http","port":(\d+)/, channel: 3 });
-    return {
-      origin: `http://127.0.0.1:${service.said[1]}`,
-      async [Symbol.asyncDispose]() {
-        await service[Symbol.asyncDispose]();
-        await project[Symbol.asyncDispose]();
-      },
-    };
-  } catch (error) {
-    await project[Symbol.asyncDispose]();
-    throw error;
-  }
+    return startService(binary, args, { ready: /"socket":"http","port":(\d+)/, channel: 3 });
+  });
 }
