@@ -299,8 +299,9 @@ export function unknownFeatures(unknown: number, slots: number): string {
 }
 
 /** A sentence on a training that has diverged and goes on. */
-export function describeRollback({ message, to, lr, retry, retries }: RollbackEvent): string {
-  const from = to === 0 ? "the start" : `the end of epoch ${to}`;
+export function describeRollback({ message, to, row, lr, retry, retries }: RollbackEvent): string {
+  const end = to === 0 ? "the start" : `the end of epoch ${to}`;
+  const from = row === undefined ? end : `the checkpoint within epoch ${to + 1}`;
   return `${message}; goes on from ${from} with lr ${plain(lr)} (retry ${retry} of ${retries})`;
 }
 

@@ -295,9 +295,10 @@ function parseHeader(json: Uint8Array, fail: Fail): Header {
   };
 
   const goodOf = (value: unknown) => {
-    const { position, event, retries, best, bestEpoch } = object(value, "good");
+    const { position, steps, event, retries, best, bestEpoch } = object(value, "good");
     return {
       position: positionOf(position, "good"),
+      steps: count(steps, "good.steps"),
       event: eventOf(event),
       retries: count(retries, "good.retries"),
       best: number(best, "good.best"),

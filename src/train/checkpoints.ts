@@ -60,9 +60,12 @@ export class Checkpoints {
     const arrays: Arrays = pass.arrays();
     // At the end of the best epoch they are the same.
     if (kept.weights && !(kept.steps === position.steps && position.row === 0)) arrays.best = kept.weights;
-    const isHere = lastGood?.position?.steps === position.steps;
+    const isHere = lastGood?.position?.steps === position.steps && lastGood.position.row === position.row;
     const good = lastGood?.position && !isHere ? { position: lastGood.position, ...lastGood.mark } : undefined;
-    if (good) for (const [name, array] of Object.entries(lastGood!.arrays)) arrays[`good.${name}`] = array;
+    if (good) {
+      for (const [name, array] of Object.entries(lastGood!.arrays)) arrays[`good.${name}`] = array;
+      if (lastGood!.best) arrays["good.best"] = lastGood!.best;
+    }
     const { weights: _weights, ...rest } = kept;
     const header = {
       run: this.#run,
@@ -149,7 +152,11 @@ export class Checkpoints {
       live.every((name) => names.includes(name)) &&
       new Set(names).size === names.length &&
       this.#isPlace(position) &&
-      (good === undefined || (this.#isPlace(good.position) && live.every((name) => names.includes(`good.${name}`)))) &&
+      (good === undefined ||
+        (this.#isPlace(good.position) &&
+          live.every((name) => names.includes(`good.${name}`)) &&
+          good.steps <= good.position.steps &&
+          names.includes("good.best") === (good.steps !== good.position.steps))) &&
       (names.includes("best") || header.kept.steps === position.steps) &&
       (header.kept.event === undefined ? position.epochs === 0 : header.kept.event.epoch <= position.epochs) &&
       header.stopping.bestEpoch <= position.epochs &&
@@ -172,8 +179,12 @@ export class Checkpoints {
         kept.weights = new Float32Array(length);
         return kept.weights;
       }
-      const isGood = name.startsWith("good.") && live.includes(name.slice(5)) && lastGood && good;
-      return isGood ? lastGood.room(name.slice(5), count) : undefined;
+      if (!lastGood || !good || !name.startsWith("good.")) return undefined;
+      if (name === "good.best") {
+        lastGood.best = new Float32Array(length);
+        return lastGood.best;
+      }
+      return live.includes(name.slice(5)) ? lastGood.room(name.slice(5), count) : undefined;
     });
     const { positives, negatives } = pass.arrays();
     if (positives && positives.length + negatives!.length !== position.row) {

@@ -20,8 +20,8 @@ const LARGE = 1e4;
 const ROWS_AT_ONCE = 4096;
 
 /**
- * The state to go back to: that at the end of the best sound epoch, or at the start. The last epoch's would not do: its weights
- * may be finite and ruined already.
+ * The state to go back to: that at the end of the best sound epoch, or where training has begun: at the start, or at a
+ * checkpoint that has no such state. The last epoch's would not do: its weights may be finite and ruined already.
  */
 export class LastGood {
   /** How often it is gone back to. */
@@ -29,7 +29,9 @@ export class LastGood {
   position: Position | undefined;
   readonly arrays: Arrays = {};
   /** What was best there. */
-  mark: GoodMark = { event: undefined, retries: 0, best: Number.POSITIVE_INFINITY, bestEpoch: 0 };
+  mark: GoodMark = { event: undefined, retries: 0, steps: 0, best: Number.POSITIVE_INFINITY, bestEpoch: 0 };
+  /** The weights that were best there, if not those of `arrays`: where a checkpoint was gone on from. */
+  best: Float32Array | undefined;
   readonly #stopping: EarlyStopping;
 
   /** @throws IfmError IFM_USAGE */
@@ -59,9 +61,10 @@ export class LastGood {
   }
 
   /** @param kept what the model would be at this moment */
-  keep(pass: Pass, { event, retries }: Kept): void {
+  keep(pass: Pass, { weights, ...kept }: Kept): void {
     this.position = { ...pass.position };
-    this.mark = { event, retries, best: this.#stopping.best, bestEpoch: this.#stopping.bestEpoch };
+    this.mark = { ...kept, best: this.#stopping.best, bestEpoch: this.#stopping.bestEpoch };
+    this.best = kept.steps === this.position.steps ? undefined : weights!.slice();
     for (const [name, array] of Object.entries(pass.arrays())) this.room(name, array.length).set(array);
   }
 
@@ -74,10 +77,14 @@ export class LastGood {
     return made;
   }
 
-  restore(pass: Pass): void {
+  restore(pass: Pass, kept: Kept): void {
     pass.position = { ...this.position! };
-    this.#stopping.resume(this.mark.best, this.mark.bestEpoch);
+    const { best, bestEpoch, ...mark } = this.mark;
+    this.#stopping.resume(best, bestEpoch);
     for (const [name, array] of Object.entries(this.arrays)) pass.room(name, array.length)!.set(array);
+    if (kept.steps === mark.steps) return;
+    kept.weights!.set(this.best ?? (this.arrays.weights as Float32Array));
+    Object.assign(kept, mark);
   }
 }
 
@@ -109,17 +116,14 @@ export function goBack({
   kept,
   retries: before,
 }: Diverged): RollbackEvent {
-  const error = explainDivergence(session, pass, rows, original, train.lr / 2 ** before);
+  const hint = lastGood
+    ? "try a smaller --lr or --clip-norm; begin anew if it went on from a checkpoint, whose weights may be ruined already"
+    : "try a smaller --lr, --clip-norm or --on-divergence retry, or look for very large values with ifm-wasm check";
+  const error = explainDivergence(session, pass, rows, original, train.lr / 2 ** before, hint);
   const { epochs, row } = pass.position;
   if (!lastGood || before >= lastGood.most) throw error;
   const lr = train.lr / 2 ** (before + 1);
-  lastGood.restore(pass);
-  const { steps, row: within } = pass.position;
-  if (kept.steps > steps && within === 0) {
-    kept.weights!.set(session.parameters());
-    const { event, retries } = lastGood.mark;
-    Object.assign(kept, { event, retries, steps });
-  }
+  lastGood.restore(pass, kept);
   pass.batchLoss = 0;
   session.clearDiverged();
   session.learningRate = lr;
@@ -130,6 +134,7 @@ export function goBack({
     epoch: epochs + 1,
     batch: Math.ceil(Math.min(row + 1, pass.rows) / pass.batchSize),
     to: pass.position.epochs,
+    ...(pass.position.row > 0 ? { row: pass.position.row } : {}),
     lr,
     retry: before + 1,
     retries: lastGood.most,
@@ -148,7 +153,14 @@ interface Slot {
  * Finds out what a batch has diverged of. When its loss is not finite, its step was not made: the weights are those that its
  * scores come from.
  */
-function explainDivergence(session: Session, pass: Pass, rows: Dataset, original: number, lr: number): IfmError {
+function explainDivergence(
+  session: Session,
+  pass: Pass,
+  rows: Dataset,
+  original: number,
+  lr: number,
+  hint: string,
+): IfmError {
   const { epochs, row: first } = pass.position;
   const epoch = epochs + 1;
   const isOver = first >= pass.rows;
@@ -184,7 +196,7 @@ function explainDivergence(session: Session, pass: Pass, rows: Dataset, original
   }
   return new IfmError("IFM_DIVERGED", `training diverged: ${what}`, {
     ...(row === undefined || row >= original ? {} : placeOf(rows, row)),
-    hint: "try a smaller --lr, --clip-norm or --on-divergence retry, or look for very large values with ifm-wasm check",
+    hint,
   });
 }
 

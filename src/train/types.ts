@@ -76,6 +76,8 @@ export interface RollbackEvent {
   batch: number;
   /** The epoch at whose end it goes on; 0 is the start. */
   to: number;
+  /** Rows of the next epoch that are done there, when it is a checkpoint within an epoch that it goes on from. */
+  row?: number;
   /** The learning rate from now on. */
   lr: number;
   /** Which time it is, of how many at most. */
@@ -144,7 +146,7 @@ export interface Kept {
 }
 
 /** What was best at a state to go back to. */
-export interface GoodMark extends Pick<Kept, "event" | "retries"> {
+export interface GoodMark extends Omit<Kept, "weights"> {
   best: number;
   bestEpoch: number;
 }

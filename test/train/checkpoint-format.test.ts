@@ -202,6 +202,8 @@ describe("what is refused", () => {
     ["options that are none", "identity.options", [1]],
     ["data that is none", "identity.data", { train: null }],
     ["many retries", "retries", 5000],
+    ["a state to go back to whose best weights are not there", "good.steps", 2],
+    ["a state to go back to whose best weights are of later", "good.steps", 4],
   ])("%s", async (_name, path, value) => {
     await refusal(withHeader((json) => set(json, path, value)));
   });

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { type Checkpoint, createTrainer, type TrainEvent, type TrainerOptions } from "../../src/api.js";
+import {
+  type Checkpoint,
+  createTrainer,
+  type EndEvent,
+  type StartEvent,
+  type TrainEvent,
+  type Trainer,
+  type TrainerOptions,
+} from "../../src/api.js";
 import type { Dataset } from "../../src/data/dataset.js";
 import { readLibfm } from "../../src/data/read.js";
 import { assertSameBits } from "../support/compare.js";
@@ -166,24 +174,114 @@ describe("onDivergence: retry", () => {
     }
   });
 
-  test("a training that has stopped goes on with it from its last checkpoint, also within an epoch", async () => {
-    let last: Uint8Array | undefined;
-    const write = (checkpoint: Checkpoint) => {
-      last ??= checkpoint.toBytes();
-    };
-    const retries = { ...wild, train: { ...wild.train, lr: 0.3 } };
-    const { onDivergence: _retry, divergenceRetries: _most, ...stops } = retries;
-    const trainer = await createTrainer({ ...stops, checkpoint: { every: { steps: 1 }, write } });
-    await errorOf(
-      (async () => {
-        for await (const _ of trainer);
-      })(),
+  describe("from a checkpoint of a training that stops when it diverges", () => {
+    /** All of its checkpoints. */
+    async function stopped(of: TrainerOptions) {
+      const { onDivergence: _retry, divergenceRetries: _most, ...stops } = of;
+      const { trainer, taken } = await watched(stops);
+      const error = await errorOf(eventsOf(trainer));
+      expect(error.code).toBe("IFM_DIVERGED");
+      expect(() => trainer.checkpoint()).toThrow("training has diverged");
+      return taken;
+    }
+
+    async function watched(of: TrainerOptions) {
+      const taken: { place: Checkpoint; bytes: Uint8Array }[] = [];
+      const write = (place: Checkpoint) => void taken.push({ place, bytes: place.toBytes() });
+      return { taken, trainer: await createTrainer({ ...of, checkpoint: { every: { steps: 1 }, write } }) };
+    }
+
+    async function eventsOf(trainer: Trainer) {
+      const events: Exclude<TrainEvent, StartEvent>[] = [];
+      for await (const event of trainer) {
+        if (event.event !== "start") events.push(Object.assign({ ...event }, { seconds: 0, rowsPerSecond: 0 }));
+      }
+      return events;
+    }
+
+    /** Diverges in the third epoch, after ever worse ones. */
+    const late = (earlyStop: number): TrainerOptions => ({
+      ...wild,
+      train: { ...wild.train, lr: 0.05, optimizer: "momentum", epochs: 8, earlyStop },
+    });
+    /** Batches before its checkpoints: within the second epoch, at its end, within the third. */
+    const PLACES = [16, 20, 22, 25];
+
+    test("goes back to that checkpoint, also within an epoch, until there is a better state", async () => {
+      const of = { ...wild, train: { ...wild.train, lr: 0.3 } };
+      const [first] = await stopped(of);
+      const { rollbacks, end, start } = await train({ ...of, resume: first!.bytes });
+      expect(start.resumed).toEqual({ epochs: 0, row: 20, steps: 1 });
+      expect(rollbacks[0]).toMatchObject({ to: 0, row: 20, retry: 1 });
+      expect(end.reason).toBe("epochs");
+      const third = (await stopped(late(0)))[19]!;
+      const { rollbacks: backs } = await train({ ...late(0), resume: third.bytes });
+      expect(backs.map(({ to }) => to)).toEqual([2, 2, 3]);
+      expect(backs.every(({ row }) => row === undefined)).toBe(true);
+    });
+
+    // With early stopping, the best model is that of an epoch before the checkpoint.
+    test.each([0, 8])(
+      "has one course, also across checkpoints of its own and on other threads; early stopping %i",
+      async (earlyStop) => {
+        const of = late(earlyStop);
+        const all = await stopped(of);
+        for (const steps of PLACES) {
+          const { trainer, taken } = await watched({ ...of, resume: all[steps - 1]!.bytes });
+          const events = await eventsOf(trainer);
+          expect(events.some(({ event }) => event === "rollback")).toBe(true);
+          const model = trainer.model();
+          // Written of the best weights.
+          expect(model.record.bestEpoch).toBe((events.at(-1) as EndEvent).bestEpoch);
+          for (const [i, { place, bytes }] of taken.entries()) {
+            if (i % 6 > 0) continue;
+            const what = `${steps}: ${place.retries} ${place.steps}`;
+            const second = await createTrainer({ ...of, resume: bytes, threads: 1 + (i % 4) / 2 });
+            const rest = await eventsOf(second);
+            expect(rest, what).toEqual(events.slice(-rest.length));
+            assertSameBits(what, second.model().toBytes(), model.toBytes());
+          }
+        }
+      },
     );
-    expect(() => trainer.checkpoint()).toThrow("training has diverged");
-    const { rollbacks, end, start } = await train({ ...retries, resume: last! });
-    expect(start.resumed).toEqual({ epochs: 0, row: 20, steps: 1 });
-    expect(rollbacks.length).toBeGreaterThan(0);
-    expect(end.reason).toBe("epochs");
+
+    test.each([0, 8])(
+      "has the best model of then again when it has gone back; early stopping %i",
+      async (earlyStop) => {
+        const of = late(earlyStop);
+        const all = await stopped(of);
+        let seen = 0;
+        for (const { place, bytes } of all.slice(15, 25)) {
+          const then = await createTrainer({ ...of, resume: bytes });
+          const stop = new AbortController();
+          const { trainer, taken } = await watched({ ...of, resume: bytes, signal: stop.signal });
+          let [end, hadOther]: [EndEvent | undefined, boolean] = [undefined, false];
+          for await (const event of trainer) {
+            // An epoch that gave the model other weights, and then was gone back behind.
+            if (event.event === "epoch") hadOther ||= event.best || earlyStop === 0;
+            if (event.event === "rollback") {
+              if (hadOther && event.to === place.epochs && (event.row ?? 0) === place.row) stop.abort();
+              hadOther = false;
+            }
+            if (event.event === "end") end = event;
+          }
+          if (end!.reason !== "aborted") continue;
+          seen++;
+          expect([end!.epochs, digest(trainer.model())]).toEqual([place.epochs, digest(then.model())]);
+          expect(trainer.model().record.bestEpoch).toBe(then.model().record.bestEpoch);
+          expect(end!.bestEpoch).toBe(then.model().record.bestEpoch);
+          // What is written then can be gone on from.
+          await createTrainer({ ...of, resume: taken.at(-1)!.bytes });
+        }
+        expect(seen).toBeGreaterThan(0);
+      },
+    );
+
+    test("whose weights are ruined already, ends with IFM_DIVERGED", async () => {
+      const all = await stopped(late(0));
+      const error = await errorOf(train({ ...late(0), resume: all.at(-1)!.bytes }));
+      expect([error.code, error.hint]).toEqual(["IFM_DIVERGED", expect.stringContaining("begin anew")]);
+    });
   });
 
   test.each([
