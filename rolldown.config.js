@@ -69,7 +69,7 @@ export default defineConfig([
         groups: [
           // What the entries for every runtime need, and nothing of Node's.
           { name: "errors", test: /\/src\/errors\.ts$/, priority: 3 },
-          { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-format|xxhash)\.ts$/, priority: 2 },
+          { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-f(older|ormat)|xxhash)\.ts$/, priority: 2 },
           { name: "parser", test: /\/src\/data\/(libfm|libfm-errors|movable|streams)\.ts$/, priority: 2 },
           { name: "measures", test: /\/src\/(metrics\/\w+|data\/groups)\.ts$/, priority: 2 },
           { name: "library", test: (id) => !SERVING.test(id), minShareCount: 2, priority: 1 },

@@ -18,10 +18,18 @@ export type { PredictOptions } from "./model/model.js";
 export type { Ranking, RankOptions } from "./model/rank.js";
 export type { TrainingRecord } from "./model/record.js";
 export type { CandidateTable, FeatureRow, FeatureSlots } from "./model/slots.js";
-export { readOpfsFile } from "./opfs.js";
+export { readOpfsFile, removeOpfsEntry } from "./opfs.js";
 export type { EvaluateOptions } from "./train/metrics.js";
 export type { TrainOptions } from "./train/trainer.js";
-export type { EndEvent, EpochEvent, Metrics, Progress, StartEvent, TrainEvent } from "./train/types.js";
+export type {
+  EndEvent,
+  EpochEvent,
+  Metrics,
+  Progress,
+  RollbackEvent,
+  StartEvent,
+  TrainEvent,
+} from "./train/types.js";
 export type { KernelSource } from "./wasm/compile.js";
 export {
   createTrainer,
@@ -33,5 +41,5 @@ export {
 } from "./worker/client.js";
 export type { WorkerModel } from "./worker/model.js";
 export type { ByteSource, RowSource } from "./worker/packing.js";
-export type { ProgressEvent, ReadingProgress, WorkerEvent } from "./worker/protocol.js";
+export type { ProgressEvent, ReadingProgress, WorkerCheckpoints, WorkerEvent } from "./worker/protocol.js";
 export type { WorkerTrainer } from "./worker/trainer.js";

@@ -4,7 +4,8 @@ import { removeAbandoned } from "../abandoned.js";
 import { checkWritable } from "../atomic-file.js";
 import { defaultModel, type ModelKind } from "../config.js";
 import { IfmError } from "../errors.js";
-import { CheckpointFolder, type Found } from "./checkpoint-folder.js";
+import type { StoredCheckpoint } from "../train/checkpoint-folder.js";
+import { checkpointsIn, makeCheckpointFolder } from "./checkpoint-files.js";
 import { pretrainFile, refuseOverwrite, type TrainingFiles } from "./files.js";
 import type { TrainValues } from "./options.js";
 import { trainOverrides } from "./overrides.js";
@@ -14,7 +15,7 @@ interface Prepared {
   /** The model file whose weights it begins with. */
   initFile: string | undefined;
   /** The checkpoint to go on from; whoever gets it closes it. */
-  found: Found | undefined;
+  found: StoredCheckpoint | undefined;
 }
 
 /** Who is told what refuses nothing. */
@@ -47,7 +48,7 @@ export async function prepareTraining(
     // First of all, so that killed trainings never leave more than one behind.
     for (const place of new Set([dirname(output), checkpoint])) if (place) await removeAbandoned(place);
     await checkWritable(output);
-    if (checkpoint !== undefined) await new CheckpointFolder(checkpoint).make();
+    if (checkpoint !== undefined) await makeCheckpointFolder(checkpoint);
   }
   const initFile = pretrain === "1" || pretrain === "2" ? await pretrainedFm(files, options, kind) : init;
   return { initFile, found: plan ? undefined : await findCheckpoint(options, listener) };
@@ -78,11 +79,9 @@ function checkCombinations({
 async function findCheckpoint(
   { checkpoint, resume }: TrainValues,
   { say, warn }: Listener,
-): Promise<Found | undefined> {
+): Promise<StoredCheckpoint | undefined> {
   if (resume === undefined) return undefined;
-  const found = await new CheckpointFolder(resume).newest((error) => {
-    warn(`${error.message}; the one before it is taken`);
-  });
+  const found = await checkpointsIn(resume).newest(warn);
   if (found !== undefined) return found;
   if (checkpoint === undefined || resolve(checkpoint) !== resolve(resume)) {
     throw new IfmError("IFM_USAGE", "there is no checkpoint in this folder", {

@@ -5,12 +5,13 @@ import { type ModelKind, type TrainConfig, validateTrainConfig } from "../config
 import type { Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
 import { Model } from "../model/model.js";
+import type { StoredCheckpoint } from "../train/checkpoint-folder.js";
 import { configureModel } from "../train/configure.js";
 import { createTrainer, type Trainer, type TrainerOptions } from "../train/trainer.js";
 import type { FitData } from "../train/types.js";
 import { compatDefaults } from "./authors.js";
 import { constantMetrics } from "./baseline.js";
-import { CheckpointFolder, type Found } from "./checkpoint-folder.js";
+import { checkpointsIn } from "./checkpoint-files.js";
 import { errorColors } from "./colors.js";
 import { computeOptions } from "./compute.js";
 import { readRows } from "./data.js";
@@ -94,7 +95,7 @@ class TrainCommand {
   #reading = { seconds: 0, fromCache: false };
   #ready: Ready | undefined;
   /** The checkpoint to go on from. */
-  #found: Found | undefined;
+  #found: StoredCheckpoint | undefined;
   /** Who shows the training that is under way. */
   #current: TrainReport = SILENT;
 
@@ -295,7 +296,7 @@ class TrainCommand {
           ...(validation === undefined ? {} : { validation }),
           ...(test === undefined ? {} : { test }),
           ...(run.initFile === undefined ? {} : { init: run.initFile }),
-          ...(run.isMain && this.#found ? { resume: this.#found.path } : {}),
+          ...(run.isMain && this.#found ? { resume: this.#found.name } : {}),
         },
         // A person has seen it at the first of two steps, a program sees the second only.
         isFirst || options.json ? this.#ready : undefined,
@@ -321,10 +322,10 @@ class TrainCommand {
 
   #checkpointOptions(): Pick<TrainerOptions, "checkpoint" | "resume"> {
     const { checkpoint, checkpointEvery: every } = this.#options;
-    const folder = checkpoint === undefined ? undefined : new CheckpointFolder(checkpoint);
+    const folder = checkpoint === undefined ? undefined : checkpointsIn(checkpoint);
     return {
       ...(folder && { checkpoint: { ...(every && { every }), write: (taken) => folder.write(taken) } }),
-      ...(this.#found && { resume: this.#found.file }),
+      ...(this.#found && { resume: this.#found }),
     };
   }
 

@@ -45,7 +45,7 @@ export interface TrainerOptions extends ComputeOptions {
   /** Makes `Trainer.checkpoint` work and, with `write`, calls it from time to time. */
   checkpoint?: CheckpointOptions;
   /** A checkpoint to go on from, of the same data and options; `epochs` and what changes no bit may differ. */
-  resume?: CheckpointSource;
+  resume?: CheckpointSource | undefined;
   /**
    * What to do when a loss, a gradient or a weight stops being finite. `stop` (default): throw IFM_DIVERGED. `retry`: go
    * back to the end of the best epoch, or to the start, and go on with half the learning rate.

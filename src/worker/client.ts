@@ -1,11 +1,10 @@
 import type { Dataset } from "../data/dataset.js";
 import { IfmError } from "../errors.js";
-import type { TrainerOptions } from "../train/trainer.js";
 import type { ComputeOptions } from "../wasm/load.js";
 import { Connection, Remote, type WorkerOptions } from "./connection.js";
 import { WorkerModel } from "./model.js";
 import { type ByteSource, Packing, type RowSource } from "./packing.js";
-import type { ReadingProgress, Told, WireCompute, WireTrainer } from "./protocol.js";
+import type { PlainOptions, ReadingProgress, Told, WireCompute, WireTrainer } from "./protocol.js";
 import { WorkerTrainer } from "./trainer.js";
 
 interface Compute extends Pick<ComputeOptions, "fast" | "wasm" | "onWarning">, WorkerOptions {
@@ -19,10 +18,7 @@ interface Reading {
 }
 
 /** Options of a trainer in a worker. */
-export interface WorkerTrainerOptions
-  extends Pick<TrainerOptions, "model" | "train" | "evaluateTrain">,
-    Compute,
-    Reading {
+export interface WorkerTrainerOptions extends PlainOptions, Compute, Reading {
   /** Files, or arrays. */
   data: { train: RowSource; validation?: RowSource; test?: RowSource };
   /** Initial weights, as a model file: every tensor that fits by name and shape. */
@@ -50,7 +46,8 @@ export interface ReadRowsOptions extends Reading, WorkerOptions, Pick<WorkerTrai
  * await model.download();
  * ```
  *
- * @throws IfmError IFM_USAGE, IFM_DATA, IFM_MEMORY, IFM_ABORTED; IFM_WASM when the worker does not start
+ * @throws IfmError IFM_USAGE, IFM_DATA, IFM_MEMORY, IFM_ABORTED; IFM_MODEL when a checkpoint is damaged, or of another
+ *         training; IFM_WASM when the worker does not start
  */
 export async function createTrainer({
   data,

@@ -1,6 +1,7 @@
 import { Model } from "../api.js";
 import type { FitData } from "../train/types.js";
 import { VERSION } from "../version.js";
+import { checkpointOptions } from "./checkpoints.js";
 import {
   type Answer,
   buffersOf,
@@ -71,14 +72,15 @@ class Host {
     return {
       version: () => VERSION,
 
-      createTrainer: async ({ data, init, ...options }) => {
+      createTrainer: async ({ data, init, checkpoint, resume, ...options }) => {
         this.#stops.set(id, stop);
         try {
+          const checkpoints = await checkpointOptions(checkpoint, resume, onWarning);
           const sets: FitData = { train: await unpackRows(data.train, { ...reading, movable: true }) };
           if (data.validation) sets.validation = await unpackRows(data.validation, reading);
           if (data.test) sets.test = await unpackRows(data.test, reading);
           const initial = init && (await Model.load(await unpackBytes(init)));
-          const whole = { ...options, data: sets, onWarning, ...(initial ? { init: initial } : {}) };
+          const whole = { ...options, ...checkpoints, data: sets, onWarning, ...(initial ? { init: initial } : {}) };
           const trainer = await TrainerHost.create(whole, stop);
           initial?.dispose();
           return { target: this.#addTrainer(trainer, id), start: trainer.start };

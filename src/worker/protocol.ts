@@ -6,6 +6,7 @@ import type { PredictOptions } from "../model/model.js";
 import type { Ranking, RankOptions } from "../model/rank.js";
 import type { TrainingRecord } from "../model/record.js";
 import type { CandidateTable, FeatureRow, FeatureSlots } from "../model/slots.js";
+import type { CheckpointOptions } from "../train/checkpoint-format.js";
 import type { EvaluateOptions } from "../train/metrics.js";
 import type { TrainerOptions } from "../train/trainer.js";
 import type { Metrics, Progress, StartEvent, TrainEvent } from "../train/types.js";
@@ -62,9 +63,27 @@ export type WireCompute = Pick<ComputeOptions, "threads" | "fast"> & {
 };
 
 /** Options of a trainer as they cross over. */
-export interface WireTrainer extends Pick<TrainerOptions, "model" | "train" | "evaluateTrain">, WireCompute {
+export interface WireTrainer extends PlainOptions, WireCompute {
   data: { train: WireRows; validation?: WireRows; test?: WireRows };
   init?: WireBytes;
+}
+
+/** Options of a trainer that cross over as they are. */
+export interface PlainOptions
+  extends Pick<TrainerOptions, "model" | "train" | "evaluateTrain" | "onDivergence" | "divergenceRetries"> {
+  /** Stores checkpoints in the browser's own file system (OPFS), the last two of each training. */
+  checkpoint?: WorkerCheckpoints | undefined;
+  /**
+   * The folder of checkpoints to go on from, of the same data and options. If it is that of `checkpoint`, training begins
+   * when there is none yet.
+   */
+  resume?: string | undefined;
+}
+
+/** Where checkpoints of a training in a worker are stored, and when. */
+export interface WorkerCheckpoints extends Pick<CheckpointOptions, "every"> {
+  /** Name of a folder, or names of several with `/` between them; they are made. */
+  name: string;
 }
 
 /** A model in the worker, and what does not change of it. */

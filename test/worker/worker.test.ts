@@ -7,9 +7,11 @@ import {
   loadModel,
   type ReadingProgress,
   readRows,
+  removeOpfsEntry,
   type WorkerTrainerOptions,
 } from "../../src/worker.js";
 import { libfmText, plantedRows } from "../support/data.js";
+import { MemoryOpfs } from "../support/opfs.js";
 import { errorOf } from "../support/train.js";
 
 // Page and worker on two ends of a MessageChannel; in a real worker: test/runtimes/chromium, test/runtimes/firefox.
@@ -137,6 +139,13 @@ describe("training", () => {
     expect((await model.predict(fileOf(text.validation, "v.libfm"))).every(Number.isFinite)).toBe(true);
   });
 
+  test("goes back when it diverges, if that is wanted", async () => {
+    const wild = { ...shape.train, optimizer: "sgd", lr: 100 } as const;
+    using trainer = await train({ train: wild, onDivergence: "retry", divergenceRetries: 100 });
+    const rollbacks = (await eventsOf(trainer)).filter(({ event }) => event === "rollback");
+    expect(rollbacks[0]).toMatchObject({ epoch: 1, to: 0, lr: 50, retry: 1, retries: 100 });
+  });
+
   test("goes on in several trainers of one worker at once", async () => {
     const plain = await plainRun();
     const trainers = await Promise.all([train(), train(), train()]);
@@ -144,6 +153,61 @@ describe("training", () => {
       expect(timeless(events)).toEqual(timeless(plain.events));
     }
     for (const trainer of trainers) trainer.dispose();
+  });
+});
+
+describe("checkpoints", () => {
+  beforeEach(() => void new MemoryOpfs({ move: true, sync: true }).install());
+  afterEach(() => vi.unstubAllGlobals());
+  const checkpoint = { name: "state", every: { steps: 3 } };
+
+  test("are written in the worker, and gone on from to the same events and bits", async () => {
+    const plain = await plainRun();
+    using first = await train({ checkpoint, resume: "state" });
+    expect(first.start.resumed).toBeUndefined();
+    for await (const event of first) if (event.event === "epoch" && event.epoch === 2) break;
+    using second = await train({ checkpoint, resume: "state" });
+    expect(second.start.resumed).toEqual({ epochs: 1, row: 350, steps: 15 });
+    expect(timeless(await eventsOf(second)).slice(1)).toEqual(timeless(plain.events).slice(2));
+    using model = await second.model();
+    expect(await model.toBytes()).toEqual(plain.model.toBytes());
+    // It has ended; there is nothing left to train.
+    using third = await train({ resume: "state" });
+    expect((await eventsOf(third)).map(({ event }) => event)).toEqual(["start", "end"]);
+    await removeOpfsEntry("state");
+    using again = await train({ checkpoint, resume: "state" });
+    expect(again.start.resumed).toBeUndefined();
+  });
+
+  test("are written when a signal ends the training", async () => {
+    const controller = new AbortController();
+    const long = { ...shape.train, epochs: 1000, earlyStop: 0 };
+    using first = await train({ train: long, checkpoint: { name: "state" }, signal: controller.signal });
+    for await (const event of first) if (event.event === "epoch" && event.epoch === 2) controller.abort();
+    using second = await train({ train: long, resume: "state" });
+    expect(second.start.resumed!.epochs).toBeGreaterThanOrEqual(2);
+  });
+
+  test("that are not there, or of another training, are refused", async () => {
+    expect(await errorOf(train({ resume: "none" }))).toMatchObject({
+      code: "IFM_USAGE",
+      message: "none: there is no checkpoint in this folder",
+      hint: expect.stringContaining("checkpoint: { name }"),
+    });
+    using first = await train({ checkpoint });
+    await eventsOf(first);
+    const error = await errorOf(train({ resume: "state", train: { ...shape.train, lr: 0.01 } }));
+    expect(error.code).toBe("IFM_MODEL");
+    expect(error.message).toMatch(/^state\/checkpoint-.*: checkpoint: of another training: lr was 0\.05, is 0\.01$/);
+  });
+
+  test("in a folder that cannot be are refused before training", async () => {
+    expect((await errorOf(train({ checkpoint: { name: "../state" } }))).message).toMatch(/^expected a path such as/);
+    expect((await errorOf(train({ checkpoint: {} as { name: string } }))).code).toBe("IFM_USAGE");
+    const wrong = { ...checkpoint, every: { days: 1 } as object };
+    expect((await errorOf(train({ checkpoint: wrong }))).message).toMatch(/^checkpoint\.every: expected/);
+    vi.stubGlobal("navigator", {});
+    expect((await errorOf(train({ checkpoint }))).message).toMatch(/has no file system of its own$/);
   });
 });
 

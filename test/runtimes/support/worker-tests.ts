@@ -13,6 +13,9 @@ const PAGE = "/test/runtimes/support/page/worker.html";
 const TEXT = libfmText(plantedRows(2000, 5));
 const SHAPE = { model: { model: "ifm", factors: 8 }, train: { epochs: 3, batchSize: 100 } } as const;
 
+/** A large table, so that most of the time checkpoints are being written. */
+const LARGE = { model: { model: "fm", factors: 32, features: 20_000 }, train: { epochs: 3, batchSize: 100 } } as const;
+
 /** What training in a worker says, see page/worker-page.js. */
 interface Run {
   threads: number;
@@ -21,8 +24,19 @@ interface Run {
   model: string;
 }
 
-async function modelInNode(): Promise<string> {
-  using trainer = await createTrainer({ ...SHAPE, data: { train: await readLibfm(TEXT) } });
+/** Workers that are killed. */
+const KILLS = 12;
+
+/** What going on says. */
+interface GoneOn {
+  resumed?: number;
+  warnings: string[];
+  /** None if it was killed. */
+  model?: string;
+}
+
+async function modelInNode(shape: typeof SHAPE | typeof LARGE = SHAPE): Promise<string> {
+  using trainer = await createTrainer({ ...shape, data: { train: await readLibfm(TEXT) } });
   for await (const _ of trainer);
   using model = trainer.model();
   return createHash("sha256").update(model.toBytes()).digest("hex");
@@ -56,6 +70,13 @@ export function testWorker(name: "chromium" | "firefox", installed: boolean): vo
     const train = (page: Page, threads: number) =>
       page.evaluate(`window.ifm.train(${JSON.stringify(TEXT)}, ${JSON.stringify(SHAPE)}, ${threads})`) as Promise<Run>;
 
+    const goOnIn = (page: Page, folder: string, milliseconds?: number) => {
+      const args = [TEXT, LARGE, folder, milliseconds].map((each) => JSON.stringify(each)).join(", ");
+      return page.evaluate(`window.ifm.goOn(${args})`) as Promise<GoneOn>;
+    };
+    const lookInto = (page: Page, folder: string) =>
+      page.evaluate(`window.ifm.lookInto("${folder}")`) as Promise<{ names: string[]; damaged: string[] }>;
+
     it("trains to the bits of Node, with one thread and with two", async () => {
       const page = await open(server);
       const expected = await modelInNode();
@@ -86,6 +107,65 @@ export function testWorker(name: "chromium" | "firefox", installed: boolean): vo
       const page = await open(server);
       const saved = await page.evaluate(`window.ifm.saveAndRead(${JSON.stringify(TEXT)}, ${JSON.stringify(SHAPE)})`);
       expect(saved).toEqual({ names: ["ifm.safetensors"], same: true });
+    });
+
+    it("goes on from its checkpoints, whenever its worker is killed, to the same bytes", async () => {
+      const page = await open(server);
+      const goOn = (milliseconds?: number) => goOnIn(page, "killed", milliseconds);
+      const places = new Set<number>();
+      const seen = { kills: 0, inWrites: 0 };
+      let unfinished = 0;
+      for (let kill = 0; kill < KILLS; kill++) {
+        const { resumed, model } = await goOn(80 * (1 + (kill % 5)));
+        if (resumed !== undefined) places.add(resumed);
+        const { names, damaged } = await lookInto(page, "killed");
+        expect(damaged).toEqual([]);
+        // Two, and a third between its rename and the removal of the oldest.
+        expect(names.filter((each) => each.endsWith(".ifmckpt")).length).toBeLessThanOrEqual(3);
+        if (model !== undefined) break;
+        seen.kills++;
+        const left = names.filter((each) => each.endsWith(".tmp")).length;
+        if (left > unfinished) seen.inWrites++;
+        unfinished = left;
+      }
+      console.log(`killed in ${name}: ${JSON.stringify({ ...seen, places: places.size })}`);
+      expect(places.size).toBeGreaterThan(1);
+      expect(seen.inWrites).toBeGreaterThan(0);
+      const last = await goOn();
+      expect(last).toEqual({ resumed: expect.any(Number), warnings: [], model: await modelInNode(LARGE) });
+    });
+
+    it("goes on in another tab when one was closed", async () => {
+      const closed = await open(server);
+      const ended = goOnIn(closed, "closed").catch(() => "closed");
+      const page = await open(server);
+      // Until there is something to go on from.
+      await expect
+        .poll(
+          () =>
+            lookInto(page, "closed").then(
+              ({ names }) => names.length,
+              () => 0,
+            ),
+          { timeout: 60_000 },
+        )
+        .toBeGreaterThan(1);
+      await closed.close();
+      expect(await ended).toBe("closed");
+      const { resumed, model } = await goOnIn(page, "closed");
+      expect(resumed).toBeGreaterThan(0);
+      expect(model).toBe(await modelInNode(LARGE));
+    });
+
+    it("keeps checkpoints for a training in the page itself, too", async () => {
+      const page = await open(server);
+      const call = `window.ifm.goOnInPage(${JSON.stringify(TEXT)}, ${JSON.stringify(SHAPE)}, "page")`;
+      const { names, ...rest } = (await page.evaluate(call)) as { names: string[] };
+      expect(names.toSorted().map((each) => each.slice(0, 23))).toEqual([
+        "checkpoint-000000000056",
+        "checkpoint-000000000060",
+      ]);
+      expect(rest).toEqual({ resumed: 35, model: await modelInNode(), left: undefined });
     });
 
     it.each([

@@ -1,4 +1,6 @@
-import { createTrainer, loadModel, readOpfsFile, readRows } from "../../../../dist/worker.js";
+import { createTrainer as createPlainTrainer, readLibfm } from "../../../../dist/browser.js";
+import { checkCheckpoint, opfsCheckpoints } from "../../../../dist/checkpoint.js";
+import { createTrainer, loadModel, readOpfsFile, readRows, removeOpfsEntry } from "../../../../dist/worker.js";
 
 // What test/runtimes/support/worker-tests.ts calls in a page.
 
@@ -108,4 +110,65 @@ async function failToStart() {
   }
 }
 
-window.ifm = { train, saveAndRead, trainLong, failToStart };
+/**
+ * Trains from the last checkpoint of a folder on, or from the start, in a worker that is killed when it has trained for so
+ * many milliseconds; a checkpoint after each batch.
+ */
+async function goOn(text, shape, name, milliseconds) {
+  const worker = new Worker(new URL("/dist/worker-host.js", location.href), { type: "module" });
+  const warnings = [];
+  let resumed;
+  let kill;
+  const killed = new Promise((resolve) => {
+    kill = resolve;
+  });
+  const work = async () => {
+    using trainer = await createTrainer({
+      ...shape,
+      threads: 1,
+      worker,
+      data: { train: new Blob([text]) },
+      checkpoint: { name, every: { steps: 1 } },
+      resume: name,
+      onWarning: (warning) => warnings.push(warning),
+    });
+    ({ resumed } = trainer.start);
+    if (milliseconds !== undefined) setTimeout(kill, milliseconds);
+    for await (const _ of trainer);
+    using model = await trainer.model();
+    return sha256(await model.toBytes());
+  };
+  const model = await Promise.race([work(), killed]);
+  worker.terminate();
+  return { resumed: resumed?.steps, warnings, model };
+}
+
+/** Names of the files of a folder, and which of the checkpoints among them are not whole. */
+async function lookInto(name) {
+  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle(name);
+  const names = [];
+  for await (const each of folder.keys()) names.push(each);
+  const damaged = [];
+  for (const each of names.filter((each) => each.endsWith(".ifmckpt"))) {
+    const bytes = await (await (await folder.getFileHandle(each)).getFile()).arrayBuffer();
+    await checkCheckpoint(new Uint8Array(bytes)).catch(({ message }) => damaged.push(`${each}: ${message}`));
+  }
+  return { names, damaged };
+}
+
+/** Trains in the page itself, is left, goes on from the last checkpoint, and tidies up. */
+async function goOnInPage(text, shape, name) {
+  const options = { ...shape, data: { train: await readLibfm(text) } };
+  const folder = opfsCheckpoints(name);
+  const checkpoint = { every: { steps: 7 }, write: (taken) => folder.write(taken) };
+  using first = await createPlainTrainer({ ...options, checkpoint });
+  for await (const event of first) if (event.event === "epoch" && event.epoch === 2) break;
+  using second = await createPlainTrainer({ ...options, checkpoint, resume: await opfsCheckpoints(name).newest() });
+  for await (const _ of second);
+  const { names } = await lookInto(name);
+  await removeOpfsEntry(name);
+  const model = await sha256(second.model().toBytes());
+  return { resumed: second.start.resumed.steps, names, model, left: await opfsCheckpoints(name).newest() };
+}
+
+window.ifm = { train, saveAndRead, goOn, lookInto, goOnInPage, trainLong, failToStart };
