@@ -117,7 +117,7 @@ export function goBack({
   retries: before,
 }: Diverged): RollbackEvent {
   const hint = lastGood
-    ? "try a smaller --lr or --clip-norm; begin anew if it went on from a checkpoint, whose weights may be ruined already"
+    ? "try a smaller --lr or --clip-norm; the weights of a checkpoint may be ruined already: take the one before it, or begin anew"
     : "try a smaller --lr, --clip-norm or --on-divergence retry, or look for very large values with ifm-wasm check";
   const error = explainDivergence(session, pass, rows, original, train.lr / 2 ** before, hint);
   const { epochs, row } = pass.position;

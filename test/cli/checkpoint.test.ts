@@ -223,6 +223,18 @@ describe("train --on-divergence retry", () => {
     expect(err).toMatch(/^error: .*training diverged: .*\(lr 2\.5e\+29\)/m);
   });
 
+  it("goes on from a checkpoint of a training that has stopped", async () => {
+    const stops = [...WILD.slice(0, 4), "--lr", "0.2"];
+    const { code, err } = await train("m", ...stops, "--checkpoint", CHECKPOINTS, "--checkpoint-every", "3");
+    expect(code, err).toBe(4);
+    const retry = [...RESUMES, "--on-divergence", "retry", "--divergence-retries", "20"];
+    const first = await train("first", ...stops, ...retry);
+    expect(first.code, first.err).toBe(0);
+    expect(first.err).toMatch(/; goes on from the checkpoint within epoch 1 with lr 0\.1 \(retry 1 of 20\)$/m);
+    await train("second", ...stops, ...retry, "--threads", "2");
+    expect(bytesOf("second")).toBe(bytesOf("first"));
+  });
+
   it("is part of the plan", async () => {
     const plan = async (...args: string[]) => jsonLines((await train("m", "--plan", "--json", ...args)).out)[0]!;
     const [without, adam] = [await plan(), await plan("--on-divergence", "retry", "--optimizer", "adam")];
