@@ -77,13 +77,16 @@ export async function opfsFolder(path: string, create: boolean): Promise<FileSys
     return await folder.getDirectoryHandle(name, { create });
   } catch (error) {
     if (isMissing(error)) return undefined;
-    throw error;
+    if (!isMismatch(error)) throw error;
+    throw new IfmError("IFM_USAGE", "is a file, expected a folder", { file: path, cause: error });
   }
 }
 
-export function isMissing(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "NotFoundError";
-}
+const isA = (name: string) => (error: unknown) => error instanceof DOMException && error.name === name;
+
+/** Whether an error says that a file or folder is not there. */
+export const isMissing = isA("NotFoundError");
+const isMismatch = isA("TypeMismatchError");
 
 /**
  * Writes a file of a folder, whole or not at all: under another name, which is then changed. Where files cannot be renamed,

@@ -73,6 +73,12 @@ test("a write in another tab is left alone: one that is locked, one of just now"
   await writeOpfsFile("b", [text("b")]);
   expect(contents()).toEqual({ [temporary]: "half", b: "b" });
   files.put(temporary, text("half"), Date.now() - 61_000);
+  const root = await navigator.storage.getDirectory();
+  const handle = (await root.getFileHandle(temporary)) as unknown as { createSyncAccessHandle(): Promise<object> };
+  const access = (await handle.createSyncAccessHandle()) as { close(): void };
+  await writeOpfsFile("b", [text("b")]);
+  expect(contents()).toEqual({ [temporary]: "half", b: "b" });
+  access.close();
   await writeOpfsFile("b", [text("b")]);
   expect(contents()).toEqual({ b: "b" });
 });
@@ -94,6 +100,14 @@ test("a browser without a file system says so", async () => {
     opfsCheckpoints("a").newest(),
   ]) {
     expect(await errorOf(refused)).toMatchObject({ code: "IFM_USAGE", file: "a" });
+  }
+});
+
+test("a file is no folder of checkpoints", async () => {
+  await writeOpfsFile("a", []);
+  for (const path of ["a", "a/b"]) {
+    const error = await errorOf(opfsCheckpoints(path).newest());
+    expect([error.code, error.message]).toEqual(["IFM_USAGE", `${path}: is a file, expected a folder`]);
   }
 });
 

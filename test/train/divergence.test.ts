@@ -280,7 +280,10 @@ describe("onDivergence: retry", () => {
     test("whose weights are ruined already, ends with IFM_DIVERGED", async () => {
       const all = await stopped(late(0));
       const error = await errorOf(train({ ...late(0), resume: all.at(-1)!.bytes }));
-      expect([error.code, error.hint]).toEqual(["IFM_DIVERGED", expect.stringContaining("take the one before it, or begin anew")]);
+      expect([error.code, error.hint]).toEqual([
+        "IFM_DIVERGED",
+        expect.stringContaining("take the one before it, or begin anew"),
+      ]);
     });
   });
 

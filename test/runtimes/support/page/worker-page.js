@@ -171,4 +171,4 @@ async function goOnInPage(text, shape, name) {
   return { resumed: second.start.resumed.steps, names, model, left: await opfsCheckpoints(name).newest() };
 }
 
-window.ifm = { train, saveAndRead, goOn, lookInto, goOnInPage, trainLong, failToStart };
+window.ifm = { train, saveAndRead, goOn, lookInto, goOnInPage, removeOpfsEntry, trainLong, failToStart };
