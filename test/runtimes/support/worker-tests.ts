@@ -70,8 +70,10 @@ export function testWorker(name: "chromium" | "firefox", installed: boolean): vo
     const train = (page: Page, threads: number) =>
       page.evaluate(`window.ifm.train(${JSON.stringify(TEXT)}, ${JSON.stringify(SHAPE)}, ${threads})`) as Promise<Run>;
 
-    const goOnIn = (page: Page, folder: string, milliseconds?: number) => {
-      const args = [TEXT, LARGE, folder, milliseconds].map((each) => JSON.stringify(each)).join(", ");
+    const goOnIn = (page: Page, folder: string, milliseconds?: number, inWrite?: boolean) => {
+      const args = [TEXT, LARGE, folder, milliseconds, inWrite]
+        .map((each) => JSON.stringify(each) ?? "undefined")
+        .join(", ");
       return page.evaluate(`window.ifm.goOn(${args})`) as Promise<GoneOn>;
     };
     const lookInto = (page: Page, folder: string) =>
@@ -111,13 +113,13 @@ export function testWorker(name: "chromium" | "firefox", installed: boolean): vo
 
     it("goes on from its checkpoints, whenever its worker is killed, to the same bytes", async () => {
       const page = await open(server);
-      const goOn = (milliseconds?: number) => goOnIn(page, "killed", milliseconds);
+      const goOn = (milliseconds?: number, inWrite?: boolean) => goOnIn(page, "killed", milliseconds, inWrite);
       const places = new Set<number>();
       const seen = { kills: 0, inWrites: 0, finished: 0 };
       const expected = await modelInNode(LARGE);
       let unfinished = 0;
       for (let kill = 0; kill < KILLS; kill++) {
-        const { resumed, model } = await goOn(80 * (1 + (kill % 5)));
+        const { resumed, model } = await goOn(80 * (1 + (kill % 5)), kill % 2 === 0);
         if (resumed !== undefined) places.add(resumed);
         const { names, damaged } = await lookInto(page, "killed");
         expect(damaged).toEqual([]);

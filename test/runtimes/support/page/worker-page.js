@@ -57,9 +57,7 @@ async function saveAndRead(text, shape) {
   for await (const _ of trainer);
   using model = await trainer.model();
   await model.save("models/ifm.safetensors");
-  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("models");
-  const names = [];
-  for await (const name of folder.keys()) names.push(name);
+  const names = await namesIn(await folderOf("models"));
   const rows = await readRows(new Blob([text]));
   using again = await loadModel(await readOpfsFile("models/ifm.safetensors"), { threads: 1 });
   const [first, second] = [await model.predict(rows), await again.predict(rows)];
@@ -110,14 +108,32 @@ async function failToStart() {
   }
 }
 
+/** Names of the files in a folder. */
+async function namesIn(folder) {
+  const names = [];
+  for await (const name of folder.keys()) names.push(name);
+  return names;
+}
+
+const folderOf = async (name) => (await navigator.storage.getDirectory()).getDirectoryHandle(name);
+
+/** Waits until a file of a folder is being written, or nobody wants to know any more. */
+async function write(name, isOver) {
+  const folder = await folderOf(name);
+  const before = await namesIn(folder);
+  const isNew = (each) => each.endsWith(".tmp") && !before.includes(each);
+  while (!isOver() && !(await namesIn(folder)).some(isNew));
+}
+
 /**
  * Trains from the last checkpoint of a folder on, or from the start, in a worker that is killed when it has trained for so
- * many milliseconds; a checkpoint after each batch.
+ * many milliseconds, or within the next write after them; a checkpoint after each batch.
  */
-async function goOn(text, shape, name, milliseconds) {
+async function goOn(text, shape, name, milliseconds, inWrite) {
   const worker = new Worker(new URL("/dist/worker-host.js", location.href), { type: "module" });
   const warnings = [];
   let resumed;
+  let model;
   let kill;
   const killed = new Promise((resolve) => {
     kill = resolve;
@@ -133,21 +149,22 @@ async function goOn(text, shape, name, milliseconds) {
       onWarning: (warning) => warnings.push(warning),
     });
     ({ resumed } = trainer.start);
-    if (milliseconds !== undefined) setTimeout(kill, milliseconds);
+    if (milliseconds !== undefined) {
+      setTimeout(() => (inWrite ? write(name, () => model !== undefined).then(kill) : kill()), milliseconds);
+    }
     for await (const _ of trainer);
-    using model = await trainer.model();
-    return sha256(await model.toBytes());
+    using best = await trainer.model();
+    model = await sha256(await best.toBytes());
   };
-  const model = await Promise.race([work(), killed]);
+  await Promise.race([work(), killed]);
   worker.terminate();
   return { resumed: resumed?.steps, warnings, model };
 }
 
 /** Names of the files of a folder, and which of the checkpoints among them are not whole. */
 async function lookInto(name) {
-  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle(name);
-  const names = [];
-  for await (const each of folder.keys()) names.push(each);
+  const folder = await folderOf(name);
+  const names = await namesIn(folder);
   const damaged = [];
   for (const each of names.filter((each) => each.endsWith(".ifmckpt"))) {
     const bytes = await (await (await folder.getFileHandle(each)).getFile()).arrayBuffer();
