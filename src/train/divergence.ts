@@ -82,7 +82,6 @@ export class LastGood {
     const { best, bestEpoch, ...mark } = this.mark;
     this.#stopping.resume(best, bestEpoch);
     for (const [name, array] of Object.entries(this.arrays)) pass.room(name, array.length)!.set(array);
-    if (kept.steps === mark.steps) return;
     kept.weights!.set(this.best ?? (this.arrays.weights as Float32Array));
     Object.assign(kept, mark);
   }

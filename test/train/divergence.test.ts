@@ -220,6 +220,27 @@ describe("onDivergence: retry", () => {
       expect(backs.every(({ row }) => row === undefined)).toBe(true);
     });
 
+    test("which was taken while rows were evaluated: the end of that epoch is another state", async () => {
+      const { onDivergence: _retry, divergenceRetries: _most, ...stops } = late(0);
+      let first: Uint8Array | undefined;
+      const evaluated = await createTrainer({
+        ...stops,
+        checkpoint: {},
+        onProgress({ phase, epoch }) {
+          if (phase === "evaluate" && epoch === 2) first ??= evaluated.checkpoint().toBytes();
+        },
+      });
+      await errorOf(eventsOf(evaluated));
+      const { trainer, taken } = await watched({ ...late(0), resume: first! });
+      const events = await eventsOf(trainer);
+      expect(events.find(({ event }) => event === "rollback")).toMatchObject({ epoch: 3, to: 1, row: 200 });
+      const { place, bytes } = taken[0]!;
+      expect(place).toMatchObject({ epochs: 2, row: 0, steps: 20 });
+      const second = await createTrainer({ ...late(0), resume: bytes });
+      expect(await eventsOf(second)).toEqual(events.slice(1));
+      assertSameBits("model", second.model().toBytes(), trainer.model().toBytes());
+    });
+
     // With early stopping, the best model is that of an epoch before the checkpoint.
     test.each([0, 8])(
       "has one course, also across checkpoints of its own and on other threads; early stopping %i",
