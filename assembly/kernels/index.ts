@@ -187,7 +187,7 @@ export function gatherAt(slots: usize, desc: usize, at: usize, features: usize, 
 export function pairwiseFrom(
   sums: usize, z: usize, base: usize, desc: usize, features: usize, values: usize, slots: u32,
 ): f32 {
-  return table.pairwiseFrom(sums, z, base, changetype<Desc>(desc), features, values, slots);
+  return pairwise.pairwiseFrom(sums, z, base, changetype<Desc>(desc), features, values, slots);
 }
 
 export function linearTerms(out: usize, desc: usize, features: usize, values: usize, slots: u32): void {

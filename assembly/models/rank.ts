@@ -4,7 +4,9 @@ import { batchNormForward } from "../kernels/batch-norm";
 import { matmulTransposedA, networkForward } from "../kernels/dense";
 import { PAIR_BYTES } from "../kernels/field";
 import { concatForward, padPairs, productsForward } from "../kernels/products";
-import { gatherAt, linearFrom, pairwiseFrom, pairwiseNorms } from "../kernels/table";
+import { pairwiseNorms } from "../kernels/norms";
+import { pairwiseFrom } from "../kernels/pairwise";
+import { gatherAt, linearFrom } from "../kernels/table";
 import { hsum, madd, zero } from "../simd";
 import { FORWARD_FLOATS } from "./attended";
 import { laneSum } from "./fm";
@@ -60,28 +62,37 @@ function valuesAt(values: usize, slot: u32): usize {
 }
 
 function rankSums(d: Desc, r: RankRequest): void {
-  const base = r.room, z = d.batchNorm ? base + (<usize>d.Kp << 3) : 0;
-  memory.fill(base, 0, <usize>d.Kp << 3);
+  const laneBytes = <usize>d.Kp << 2;
+  const base = r.room, z = d.batchNorm ? base + 2 * laneBytes : 0;
+  memory.fill(base, 0, 2 * laneBytes);
   pairwiseFrom(base, 0, base, d, r.contextFeatures, r.contextValues, r.contextSlots);
   const shared = linearFrom(0, d, r.contextFeatures, r.contextValues, r.contextSlots);
-  const linearOfContext = load<f32>(d.bias) + shared;
-  const norm = laneSum(base + (<usize>d.Kp << 2), d.Kp);
+  const bias = load<f32>(d.bias);
+  if (d.tableFormat && !z) {
+    evenFirst(base, d.Kp);
+    store<f32>(base + laneBytes, laneSum(base + laneBytes, d.Kp));
+    pairwiseNorms(d.yHat, bias + shared, base, d, r.rowPtr, r.features, r.values, r.count);
+    return;
+  }
   for (let c: u32 = 0; c < r.count; c++) {
     const at = r.rowPtr + (<usize>c << 2), first = load<u32>(at), slots = load<u32>(at, 4) - first;
     const features = r.features + (<usize>first << 2), values = valuesAt(r.values, first);
-    let y = linearOfContext;
-    if (d.tableFormat && !z) {
-      y = pairwiseNorms(y, base, norm, d, features, values, slots);
-    } else {
-      let pairs = pairwiseFrom(0, z, base, d, features, values, slots);
-      if (z) {
-        batchNormForward(z, z, d);
-        pairs = laneSum(z, d.Kp);
-      }
-      // The sum first, then the bias, as fm.ts does it.
-      y = load<f32>(d.bias) + linearFrom(shared, d, features, values, slots) + pairs;
+    let pairs = pairwiseFrom(0, z, base, d, features, values, slots);
+    if (z) {
+      batchNormForward(z, z, d);
+      pairs = laneSum(z, d.Kp);
     }
-    store<f32>(d.yHat + (<usize>c << 2), y);
+    // The sum first, then the bias, as fm.ts does it.
+    store<f32>(d.yHat + (<usize>c << 2), bias + linearFrom(shared, d, features, values, slots) + pairs);
+  }
+}
+
+/** Of each eight lanes the even ones first, as kernels/norms.ts has them. */
+function evenFirst(v: usize, Kp: u32): void {
+  for (const end = v + (<usize>(Kp & ~7) << 2); v < end; v += 32) {
+    const a = v128.load(v), b = v128.load(v, 16);
+    v128.store(v, v128.shuffle<f32>(a, b, 0, 2, 4, 6));
+    v128.store(v, v128.shuffle<f32>(a, b, 1, 3, 5, 7), 16);
   }
 }
 
