@@ -22,8 +22,13 @@ export const F16_SCALE: f32 = reinterpret<f32>(0x77800000);
 /** Four f16 as f32 of 2^-112 their size: what they are a sum of is scaled once. Finite: no f16 has the highest exponent. */
 @inline
 export function tiny4(at: usize): v128 {
-  // Sign and exponent move to where f32 has them; the sign-extended bits between are masked.
-  return v128.and(i32x4.shl(v128.load16x4_s(at), 13), i32x4.splat(0x8fffe000));
+  return tiny(v128.load16x4_s(at));
+}
+
+/** The same of sign-extended bits. Sign and exponent move to where f32 has them; the bits between are masked. */
+@inline
+export function tiny(bits: v128): v128 {
+  return v128.and(i32x4.shl(bits, 13), i32x4.splat(0x8fffe000));
 }
 
 /** Four lanes of v at the address, of int8 without their scale. */
@@ -44,6 +49,54 @@ export function low4(lanes: v128): v128 {
 @inline
 export function high4(lanes: v128): v128 {
   return f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(lanes));
+}
+
+/**
+ * x v of a record as f32[Kp].
+ *
+ * @param value address of x; unused when ONE_HOT
+ */
+@inline
+export function decode(FORMAT: u32, ONE_HOT: bool, to: usize, d: Desc, record: usize, value: usize): void {
+  const end = to + (<usize>d.Kp << 2);
+  const x: f32 = factor(FORMAT, d, record, ONE_HOT ? 1 : load<f32>(value));
+  // A scale of f16 is a power of two, so that with x = 1 both are one factor.
+  const scale = f32x4.splat(FORMAT == F16 ? F16_SCALE : x), and = f32x4.splat(x);
+  for (; to + 64 <= end; to += 64, record += 16 << laneShift(FORMAT)) {
+    let v0: v128, v1: v128, v2: v128, v3: v128;
+    if (FORMAT == F32) {
+      v0 = v128.load(record);
+      v1 = v128.load(record, 16);
+      v2 = v128.load(record, 32);
+      v3 = v128.load(record, 48);
+    } else if (FORMAT == F16) {
+      v0 = tiny(v128.load16x4_s(record));
+      v1 = tiny(v128.load16x4_s(record, 8));
+      v2 = tiny(v128.load16x4_s(record, 16));
+      v3 = tiny(v128.load16x4_s(record, 24));
+    } else {
+      const a = v128.load8x8_s(record), b = v128.load8x8_s(record, 8);
+      v0 = low4(a);
+      v1 = high4(a);
+      v2 = low4(b);
+      v3 = high4(b);
+    }
+    v128.store(to, times(FORMAT, ONE_HOT, v0, scale, and));
+    v128.store(to, times(FORMAT, ONE_HOT, v1, scale, and), 16);
+    v128.store(to, times(FORMAT, ONE_HOT, v2, scale, and), 32);
+    v128.store(to, times(FORMAT, ONE_HOT, v3, scale, and), 48);
+  }
+  for (; to < end; to += 16, record += 4 << laneShift(FORMAT)) {
+    const v = FORMAT == F16 ? tiny4(record) : lanes4(FORMAT, record);
+    v128.store(to, times(FORMAT, ONE_HOT, v, scale, and));
+  }
+}
+
+@inline
+function times(FORMAT: u32, ONE_HOT: bool, v: v128, scale: v128, x: v128): v128 {
+  if (FORMAT == F32) return ONE_HOT ? v : f32x4.mul(v, x);
+  if (FORMAT == F16 && !ONE_HOT) return f32x4.mul(f32x4.mul(v, scale), x);
+  return f32x4.mul(v, scale);
 }
 
 /** What lies behind the lanes of v. */

@@ -1,6 +1,6 @@
 import { Desc, F16, F32, I8 } from "../abi";
 import { assertIds, assertPlaces } from "../bounds";
-import { F16_SCALE, factor, lanes4, laneShift, tailOf, weightOf } from "../records";
+import { decode, F16_SCALE, factor, lanes4, laneShift, tailOf, weightOf } from "../records";
 import { hsum, madd, zero } from "../simd";
 
 /*
@@ -31,18 +31,16 @@ export function linearFrom(sum: f32, d: Desc, features: usize, values: usize, sl
 }
 
 @inline
-function gather(FORMAT: u32, slots: usize, d: Desc, at: usize, features: usize, values: usize, count: u32): u32 {
+function gather(
+  FORMAT: u32, ONE_HOT: bool, slots: usize, d: Desc, at: usize, features: usize, values: usize, count: u32,
+): u32 {
   const laneBytes = <usize>d.Kp << 2;
   let known: u32 = 0;
   for (let i: usize = 0, end = <usize>count << 2; i < end; i += 4) {
     const j = load<u32>(features + i);
     known += u32(j != d.n);
-    const v = d.table + <usize>j * d.recordBytes;
-    const x = f32x4.splat(factor(FORMAT, d, v, values ? load<f32>(values + i) : 1));
     const to = slots + (at ? <usize>load<u32>(at + i) : i >> 2) * laneBytes;
-    for (let k: usize = 0; k < laneBytes; k += 16) {
-      v128.store(to + k, f32x4.mul(x, lanes4(FORMAT, v + (k >> (2 - laneShift(FORMAT))))));
-    }
+    decode(FORMAT, ONE_HOT, to, d, d.table + <usize>j * d.recordBytes, values + i);
   }
   return known;
 }
@@ -59,9 +57,14 @@ function gather(FORMAT: u32, slots: usize, d: Desc, at: usize, features: usize, 
 export function gatherAt(slots: usize, d: Desc, at: usize, features: usize, values: usize, count: u32): u32 {
   assertIds(d, features, count);
   assertPlaces(d, at, count);
-  if (d.tableFormat == F16) return gather(F16, slots, d, at, features, values, count);
-  if (d.tableFormat == I8) return gather(I8, slots, d, at, features, values, count);
-  return gather(F32, slots, d, at, features, values, count);
+  if (values) {
+    if (d.tableFormat == F16) return gather(F16, false, slots, d, at, features, values, count);
+    if (d.tableFormat == I8) return gather(I8, false, slots, d, at, features, values, count);
+    return gather(F32, false, slots, d, at, features, values, count);
+  }
+  if (d.tableFormat == F16) return gather(F16, true, slots, d, at, features, 0, count);
+  if (d.tableFormat == I8) return gather(I8, true, slots, d, at, features, 0, count);
+  return gather(F32, true, slots, d, at, features, 0, count);
 }
 
 /** An f16 at the address. */
