@@ -51,25 +51,14 @@ export function high4(lanes: v128): v128 {
   return f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(lanes));
 }
 
-/**
- * x v of a record as f32[Kp].
- *
- * @param value address of x; unused when ONE_HOT
- */
+/** Stores x v of a record as f32[Kp]. With ONE_HOT, x is 1. */
 @inline
-export function decode(FORMAT: u32, ONE_HOT: bool, to: usize, d: Desc, record: usize, value: usize): void {
+export function decode(FORMAT: u32, ONE_HOT: bool, to: usize, d: Desc, record: usize, x: f32): void {
   const end = to + (<usize>d.Kp << 2);
-  const x: f32 = factor(FORMAT, d, record, ONE_HOT ? 1 : load<f32>(value));
-  // A scale of f16 is a power of two, so that with x = 1 both are one factor.
-  const scale = f32x4.splat(FORMAT == F16 ? F16_SCALE : x), and = f32x4.splat(x);
-  for (; to + 64 <= end; to += 64, record += 16 << laneShift(FORMAT)) {
+  const scale = f32x4.splat(FORMAT == F16 ? F16_SCALE : factor(FORMAT, d, record, x)), xs = f32x4.splat(x);
+  for (; FORMAT != F32 && to + 64 <= end; to += 64, record += 16 << laneShift(FORMAT)) {
     let v0: v128, v1: v128, v2: v128, v3: v128;
-    if (FORMAT == F32) {
-      v0 = v128.load(record);
-      v1 = v128.load(record, 16);
-      v2 = v128.load(record, 32);
-      v3 = v128.load(record, 48);
-    } else if (FORMAT == F16) {
+    if (FORMAT == F16) {
       v0 = tiny(v128.load16x4_s(record));
       v1 = tiny(v128.load16x4_s(record, 8));
       v2 = tiny(v128.load16x4_s(record, 16));
@@ -81,22 +70,24 @@ export function decode(FORMAT: u32, ONE_HOT: bool, to: usize, d: Desc, record: u
       v2 = low4(b);
       v3 = high4(b);
     }
-    v128.store(to, times(FORMAT, ONE_HOT, v0, scale, and));
-    v128.store(to, times(FORMAT, ONE_HOT, v1, scale, and), 16);
-    v128.store(to, times(FORMAT, ONE_HOT, v2, scale, and), 32);
-    v128.store(to, times(FORMAT, ONE_HOT, v3, scale, and), 48);
+    v128.store(to, times(FORMAT, ONE_HOT, v0, scale, xs));
+    v128.store(to, times(FORMAT, ONE_HOT, v1, scale, xs), 16);
+    v128.store(to, times(FORMAT, ONE_HOT, v2, scale, xs), 32);
+    v128.store(to, times(FORMAT, ONE_HOT, v3, scale, xs), 48);
   }
   for (; to < end; to += 16, record += 4 << laneShift(FORMAT)) {
     const v = FORMAT == F16 ? tiny4(record) : lanes4(FORMAT, record);
-    v128.store(to, times(FORMAT, ONE_HOT, v, scale, and));
+    v128.store(to, times(FORMAT, ONE_HOT, v, scale, xs));
   }
 }
 
+/** Four lanes times the scale of their format, and x where that is not in it. */
 @inline
 function times(FORMAT: u32, ONE_HOT: bool, v: v128, scale: v128, x: v128): v128 {
-  if (FORMAT == F32) return ONE_HOT ? v : f32x4.mul(v, x);
-  if (FORMAT == F16 && !ONE_HOT) return f32x4.mul(f32x4.mul(v, scale), x);
-  return f32x4.mul(v, scale);
+  if (FORMAT == F32 && ONE_HOT) return v;
+  const scaled = f32x4.mul(v, scale);
+  // Not in one factor: 2^112 x may be too large for a float.
+  return FORMAT == F16 && !ONE_HOT ? f32x4.mul(scaled, x) : scaled;
 }
 
 /** What lies behind the lanes of v. */

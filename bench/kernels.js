@@ -263,6 +263,8 @@ export function kernelCases(kernels, memory, fields, K) {
     sDistinct: b.take(12 * (M + 1)) - block,
     sBlockPairs: b.take(12 * (P + 1)) - block,
   });
+  const rowPlaces = b.words(Array.from({ length: M }, (_, s) => (s * lane) | (s % 2)));
+  const newSlots = b.desc({ ...base, bias: b.floats(4), recordBytes: 4 * rowFloats });
   const [rowNumbers, rowOffsets] = [b.take(4 * Pp), b.take(4 * M)];
   kernels.distinctBegin(distinct, block);
 
@@ -277,6 +279,7 @@ export function kernelCases(kernels, memory, fields, K) {
     });
   const [half, byte] = [small(1, 2), small(2, 1)];
   const context = b.floats(2 * K);
+  const oneRow = b.words([0, M]);
   const terms = b.take(8 * M);
   const [CANDIDATES, BEST] = [1000, 100];
   const heap = b.take(8 * BEST);
@@ -395,6 +398,9 @@ export function kernelCases(kernels, memory, fields, K) {
       k.scatterPairs(blockHidden, blockScores, hiddenT, dT, rowPairs, A, P),
     ),
     of("stepIsFinite", `${floats} floats`, 3 * floats, 8 * floats, () => k.stepIsFinite(theta, gradient, floats, 1)),
+    of("gatherNew", `M ${M}, K ${K}, half are new`, (M * K) / 2, 4 * M * K, () =>
+      k.gatherNew(slots, newSlots, rowPlaces, ids, 0),
+    ),
     of("gatherAt, f16", `M ${M}, K ${K}`, 0, 6 * M * K, () => k.gatherAt(slots, half, 0, ids, 0, M)),
     of("gatherAt, int8", `M ${M}, K ${K}`, M * K, 5 * M * K, () => k.gatherAt(slots, byte, 0, ids, 0, M)),
     of("pairwiseFrom, f16", `M ${M}, K ${K}`, 3 * M * K + 3 * K, 2 * M * K + 8 * K, () =>
@@ -403,8 +409,11 @@ export function kernelCases(kernels, memory, fields, K) {
     of("pairwiseFrom, int8", `M ${M}, K ${K}`, 4 * M * K + 3 * K, M * K + 8 * K, () =>
       k.pairwiseFrom(0, 0, context, byte, ids, 0, M),
     ),
-    of("pairwiseNorms, int8", `M ${M}, K ${K}`, 2 * M * K + 2 * K, M * K + 4 * K, () =>
-      k.pairwiseNorms(0, context, 0, byte, ids, 0, M),
+    of("pairwiseNorms, f16", `M ${M}, K ${K}`, M * K + 2 * K, 2 * M * K, () =>
+      k.pairwiseNorms(sums, 0, 0, half, oneRow, ids, 0, 1),
+    ),
+    of("pairwiseNorms, int8", `M ${M}, K ${K}`, 2 * M * K + 2 * K, M * K, () =>
+      k.pairwiseNorms(sums, 0, 0, byte, oneRow, ids, 0, 1),
     ),
     of("linearFrom, f16", `M ${M}`, M, 8 * M, () => k.linearFrom(0, half, ids, 0, M)),
     of("linearTerms, f16", `M ${M}`, M, 12 * M, () => k.linearTerms(terms, half, ids, 0, M)),

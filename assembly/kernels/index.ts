@@ -11,6 +11,7 @@ import * as distinct from "./distinct";
 import * as field from "./field";
 import * as linear from "./linear";
 import * as loss from "./loss";
+import * as norms from "./norms";
 import * as occurrences from "./occurrences";
 import * as optimizer from "./optimizer";
 import * as pairwise from "./pairwise";
@@ -19,6 +20,10 @@ import * as integrate from "./integrate";
 import * as sampling from "./sampling";
 import * as table from "./table";
 import * as scatter from "./scatter";
+
+/** All that kernels can do is tested. */
+// @ts-ignore: decorator
+@global const SMALL_TABLES = true;
 
 export { softmax, softmaxBackward } from "./attention";
 export { matmul, matmulTransposedA } from "./dense";
@@ -90,6 +95,10 @@ export function concatBackward(
 
 export function distinctBegin(desc: usize, scratch: usize): void {
   distinct.distinctBegin(changetype<Desc>(desc), scratch);
+}
+
+export function gatherNew(slots: usize, desc: usize, rowSlots: usize, features: usize, values: usize): f32 {
+  return distinct.gatherNew(slots, changetype<Desc>(desc), rowSlots, features, values);
 }
 
 export function distinctPairs(
@@ -203,9 +212,9 @@ export function integratedGradients(out: usize, desc: usize, x: usize, blocks: u
 }
 
 export function pairwiseNorms(
-  linear: f32, base: usize, norm: f32, desc: usize, features: usize, values: usize, slots: u32,
-): f32 {
-  return table.pairwiseNorms(linear, base, norm, changetype<Desc>(desc), features, values, slots);
+  out: usize, linear: f32, base: usize, desc: usize, rowPtr: usize, features: usize, values: usize, rows: u32,
+): void {
+  norms.pairwiseNorms(out, linear, base, changetype<Desc>(desc), rowPtr, features, values, rows);
 }
 
 export function tableBegin(desc: usize): void {

@@ -42,6 +42,13 @@ function square(FORMAT: u32, s: v128, base: usize): v128 {
   return f32x4.mul(all, all);
 }
 
+/** The same of eight lanes, from lane k on, in pairs. */
+@inline
+function squares2(FORMAT: u32, s0: v128, s1: v128, base: usize, k: usize): v128 {
+  const S = base ? base + (k << 2) : 0;
+  return f32x4.add(square(FORMAT, s0, S), square(FORMAT, s1, S ? S + 16 : 0));
+}
+
 /** sum + [ . . x² Σ v² | x w ] of a record. */
 @inline
 function addTail(ONE_HOT: bool, sum: v128, tail: v128, value: usize): v128 {
@@ -88,15 +95,12 @@ function score(
       s6 = addLanes(ONE, s6, even4(FORMAT, e), x);
       s7 = addLanes(ONE, s7, odd4(FORMAT, e), x);
     }
-    const S = base ? base + (k << 2) : 0;
-    const t0 = f32x4.add(square(FORMAT, s0, S), square(FORMAT, s1, S ? S + 16 : 0));
-    const t1 = f32x4.add(square(FORMAT, s2, S ? S + 32 : 0), square(FORMAT, s3, S ? S + 48 : 0));
-    const t2 = f32x4.add(square(FORMAT, s4, S ? S + 64 : 0), square(FORMAT, s5, S ? S + 80 : 0));
-    const t3 = f32x4.add(square(FORMAT, s6, S ? S + 96 : 0), square(FORMAT, s7, S ? S + 112 : 0));
+    const t0 = squares2(FORMAT, s0, s1, base, k), t1 = squares2(FORMAT, s2, s3, base, k + 8);
+    const t2 = squares2(FORMAT, s4, s5, base, k + 16), t3 = squares2(FORMAT, s6, s7, base, k + 24);
     total = f32x4.add(total, f32x4.add(f32x4.add(t0, t1), f32x4.add(t2, t3)));
   }
+  // Tails come along with the first eight of the lanes that are left: for K = 8 there is no other loop.
   if (k + 8 <= lanes) {
-    // Tails come along with the first eight of the lanes that are left: for K = 8 there is no other loop.
     let s0 = zero(), s1 = zero();
     for (let i: usize = 0; i < slotBytes; i += 4) {
       const record = table + <usize>load<u32>(features + i) * recordBytes, at = record + (k << SHIFT);
@@ -106,14 +110,24 @@ function score(
       s0 = addLanes(ONE, s0, even4(FORMAT, a), x);
       s1 = addLanes(ONE, s1, odd4(FORMAT, a), x);
     }
-    const S = base ? base + (k << 2) : 0;
-    total = f32x4.add(total, f32x4.add(square(FORMAT, s0, S), square(FORMAT, s1, S ? S + 16 : 0)));
+    total = f32x4.add(total, squares2(FORMAT, s0, s1, base, k));
     k += 8;
   } else {
     for (let i: usize = 0; i < slotBytes; i += 4) {
       const record = table + <usize>load<u32>(features + i) * recordBytes;
       tails = addTail(ONE_HOT, tails, v128.load(record + toTail), values + i);
     }
+  }
+  for (; k + 8 <= lanes; k += 8) {
+    let s0 = zero(), s1 = zero();
+    for (let i: usize = 0; i < slotBytes; i += 4) {
+      const record = table + <usize>load<u32>(features + i) * recordBytes, at = record + (k << SHIFT);
+      const x = scaleOf(FORMAT, ONE_HOT, record + toTail, values + i);
+      const a = lanes8(FORMAT, at);
+      s0 = addLanes(ONE, s0, even4(FORMAT, a), x);
+      s1 = addLanes(ONE, s1, odd4(FORMAT, a), x);
+    }
+    total = f32x4.add(total, squares2(FORMAT, s0, s1, base, k));
   }
   for (; k < lanes; k += 4) {
     let s = zero();

@@ -40,7 +40,7 @@ function gather(
     const j = load<u32>(features + i);
     known += u32(j != d.n);
     const to = slots + (at ? <usize>load<u32>(at + i) : i >> 2) * laneBytes;
-    decode(FORMAT, ONE_HOT, to, d, d.table + <usize>j * d.recordBytes, values + i);
+    decode(FORMAT, ONE_HOT, to, d, d.table + <usize>j * d.recordBytes, ONE_HOT ? 1 : load<f32>(values + i));
   }
   return known;
 }

@@ -6,5 +6,6 @@ testKernel(cases.linearTerms);
 testKernel(cases.gatherAt);
 testKernel(cases.pairwiseFrom);
 testKernel(cases.pairwiseNorms);
+testKernel(cases.gatherNew);
 testKernel(cases.tableBegin);
 testKernel(cases.pairTerms);

@@ -75,14 +75,15 @@ export interface TestKernels {
     slots: number,
   ): number;
   pairwiseNorms(
+    out: Address,
     linear: number,
     base: Address,
-    norm: number,
     desc: Address,
+    rowPtr: Address,
     features: Address,
     values: Address,
-    slots: number,
-  ): number;
+    rows: number,
+  ): void;
   tableBegin(desc: Address): void;
   pairTerms(
     out: Address,
@@ -124,6 +125,7 @@ export interface TestKernels {
     features: Address,
     values: Address,
   ): number;
+  gatherNew(slots: Address, desc: Address, rowSlots: Address, features: Address, values: Address): number;
   gatherPairs(H: Address, c: Address, Z: Address, C: Address, rowPairs: Address, Ap: number, Pp: number): void;
   scatterPairs(dZ: Address, dC: Address, HT: Address, dc: Address, rowPairs: Address, Ap: number, P: number): void;
   attentionForward(logits: Address, H: Address, desc: Address, P: number): void;

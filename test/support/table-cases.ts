@@ -61,6 +61,7 @@ const tableDesc = (format: TableFormat, K: number, table: number) => ({
   table,
   Kp: pad4(K),
   tableFormat: TABLE[format],
+  rowFloats: pad4(K) + 4,
   recordBytes: recordSizes(format, pad4(K)).record,
 });
 
@@ -197,29 +198,86 @@ const pairwiseFrom = kernelCase({
 
 const small = shapes.filter(({ format }) => format !== "F32");
 
+/** Lanes in the order of kernels/norms.ts: of each eight the even ones first. */
+const evenFirst = (lanes: Float32Array): Float32Array =>
+  lanes.map((_, i) => {
+    const [first, at] = [i - (i % 8), i % 8];
+    return lanes[first + 8 > lanes.length ? i : first + (at < 4 ? 2 * at : 2 * at - 7)]!;
+  });
+
 const pairwiseNorms = kernelCase({
   kernel: "pairwiseNorms",
   tolerance: 5e-7,
-  shapes: small,
-  buffers: (shape, random) => ({
-    ...rowBuffers(shape, random),
-    base: input(baseOf(random, shape.K).slice(0, pad4(shape.K))),
-    start: input(random.values(2)),
-  }),
-  desc: ({ format, K }, at) => tableDesc(format, K, at.table),
-  call: ({ kernels, memory, at, shape: { slots, oneHot } }) => {
-    const [linear, norm] = new Float32Array(memory.buffer, at.start, 2) as unknown as [number, number];
-    return kernels.pairwiseNorms(linear, at.base, norm, at.desc, at.features, oneHot ? 0 : at.values, slots);
+  shapes: small.flatMap((shape) => [0, 3].flatMap((rows) => [true, false].map((from) => ({ ...shape, rows, from })))),
+  buffers: (shape, random) => {
+    const starts = [2];
+    for (let r = 0; r < shape.rows; r++) starts.push(starts[r]! + (r === 1 ? random.int(4) : shape.slots));
+    const rows = rowBuffers({ ...shape, slots: starts.at(-1)! + 1 }, random);
+    const base = baseOf(random, shape.K).slice(0, pad4(shape.K));
+    return {
+      ...rows,
+      rowPtr: input(Uint32Array.from(starts)),
+      start: input(random.values(1)),
+      base: input(shape.from ? Float32Array.from([...evenFirst(base), random.value(0.1, 1)]) : NONE),
+      out: output(shape.rows),
+    };
   },
-  twin: (values, shape) => {
+  desc: ({ format, K }, at) => tableDesc(format, K, at.table),
+  call: ({ kernels, memory, at, shape: { rows, oneHot, from } }) => {
+    const [linear] = new Float32Array(memory.buffer, at.start, 1) as unknown as [number];
+    const values = oneHot ? 0 : at.values;
+    kernels.pairwiseNorms(at.out, linear, from ? at.base : 0, at.desc, at.rowPtr, at.features, values, rows);
+  },
+  twin: ({ base, start, rowPtr, ...values }, shape) => {
+    const slots = decoded(values, shape);
+    const lanes = evenFirst(Float32Array.from({ length: pad4(shape.K) }, (_, k) => k));
+    const of = (k: number) => (shape.from ? base[lanes.indexOf(k)]! : 0);
+    const norm = shape.from ? base.at(-1)! : 0;
+    const expected = Array.from({ length: shape.rows }, (_, r) => {
+      const row = slots.slice(rowPtr[r]!, rowPtr[r + 1]!);
+      const S = Array.from({ length: shape.K }, (_, k) => [of(k), ...row.map(({ u }) => u[k]!)]);
+      const squares = row.map(({ u }) => total(u.map((x) => x * x)));
+      const terms = [start[0]!, ...row.map(({ w }) => w)];
+      const pairs = [...S.map((lane) => total(lane) ** 2 / 2), -norm / 2, ...squares.map((square) => -square / 2)];
+      const scale = size(terms) + total(S.map((lane) => size(lane) ** 2)) + norm + total(squares);
+      return { value: total([...terms, ...pairs]), scale };
+    });
+    return { out: { values: expected.map(({ value }) => value), scale: expected.map(({ scale }) => scale) } };
+  },
+});
+
+/** Places of the slots in a block: some new, some of other rows, some unknown. */
+const NEW_SLOTS = 6;
+
+const gatherNew = kernelCase({
+  kernel: "gatherNew",
+  tolerance: 5e-7,
+  shapes: shapes.filter(({ slots }) => slots > 0),
+  buffers: (shape, random) => {
+    const places = random.permutation(NEW_SLOTS + shape.slots).slice(0, shape.slots);
+    const offsets = places.map((place) => (4 * pad4(shape.K) * place) | random.int(2));
+    return {
+      ...rowBuffers(shape, random),
+      bias: input(random.values(1)),
+      rowSlots: input(Uint32Array.from(offsets)),
+      slots: output((NEW_SLOTS + shape.slots) * pad4(shape.K)),
+    };
+  },
+  desc: ({ format, K, slots }, at) => ({ ...tableDesc(format, K, at.table), M: slots, bias: at.bias }),
+  call: ({ kernels, at, shape: { oneHot } }) =>
+    kernels.gatherNew(at.slots, at.desc, at.rowSlots, at.features, oneHot ? 0 : at.values),
+  twin: ({ bias, rowSlots, slots, ...values }, shape) => {
     const rows = decoded(values, shape);
-    const S = Array.from({ length: shape.K }, (_, k) => [values.base[k]!, ...rows.map(({ u }) => u[k]!)]);
-    const squares = rows.map(({ u }) => total(u.map((x) => x * x)));
-    const [linear, norm] = values.start as unknown as [number, number];
-    const terms = [linear, ...rows.map(({ w }) => w)];
-    const pairs = [...S.map((lane) => total(lane) ** 2 / 2), -norm / 2, ...squares.map((square) => -square / 2)];
-    const scale = size(terms) + total(S.map((lane) => size(lane) ** 2)) + Math.abs(norm) + total(squares);
-    return { returns: { values: [total([...terms, ...pairs])], scale } };
+    const out = new Array<number>(slots.length).fill(Number.NaN);
+    rows.forEach(({ u }, s) => {
+      if (rowSlots[s]! % 2 === 0) return;
+      const lanes = Array.from({ length: pad4(shape.K) }, (_, k) => u[k] ?? 0);
+      out.splice((rowSlots[s]! - 1) / 4, lanes.length, ...lanes);
+    });
+    return {
+      slots: { values: out, scale: out.map((x) => Math.abs(x) || 0) },
+      returns: summed([[bias[0]!, ...rows.map(({ w }) => w)]]),
+    };
   },
 });
 
@@ -363,6 +421,7 @@ export const tableCases = {
   gatherAt,
   pairwiseFrom,
   pairwiseNorms,
+  gatherNew,
   tableBegin,
   pairTerms,
   topKeep,
