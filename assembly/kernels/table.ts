@@ -1,7 +1,7 @@
 import { Desc, F16, F32, I8 } from "../abi";
 import { assertIds, assertPlaces } from "../bounds";
 import { decode, F16_SCALE, factor, lanes4, laneShift, tailOf, weightOf } from "../records";
-import { hsum, madd, zero } from "../simd";
+import { hsum, madd, storeTransposed, zero } from "../simd";
 
 /*
  * Kernels that read the table in each of its formats (records.ts): prediction from small tables, and what candidates have
@@ -65,6 +65,34 @@ export function gatherAt(slots: usize, d: Desc, at: usize, features: usize, valu
   if (d.tableFormat == F16) return gather(F16, true, slots, d, at, features, 0, count);
   if (d.tableFormat == I8) return gather(I8, true, slots, d, at, features, 0, count);
   return gather(F32, true, slots, d, at, features, 0, count);
+}
+
+@inline
+function four(FORMAT: u32, out: usize, d: Desc, features: usize, values: usize): void {
+  const table = d.table, bytes = <usize>d.recordBytes, V: usize = 16 >> (2 - laneShift(FORMAT));
+  let r0 = table + <usize>load<u32>(features) * bytes, r1 = table + <usize>load<u32>(features, 4) * bytes;
+  let r2 = table + <usize>load<u32>(features, 8) * bytes, r3 = table + <usize>load<u32>(features, 12) * bytes;
+  const x0 = f32x4.splat(factor(FORMAT, d, r0, load<f32>(values))), x1 = f32x4.splat(factor(FORMAT, d, r1, load<f32>(values, 4)));
+  const x2 = f32x4.splat(factor(FORMAT, d, r2, load<f32>(values, 8))), x3 = f32x4.splat(factor(FORMAT, d, r3, load<f32>(values, 12)));
+  for (const end = out + (<usize>d.Kp << 4); out < end; out += 64, r0 += V, r1 += V, r2 += V, r3 += V) {
+    const v0 = f32x4.mul(x0, lanes4(FORMAT, r0)), v1 = f32x4.mul(x1, lanes4(FORMAT, r1));
+    const v2 = f32x4.mul(x2, lanes4(FORMAT, r2)), v3 = f32x4.mul(x3, lanes4(FORMAT, r3));
+    storeTransposed(out, 16, v0, v1, v2, v3);
+  }
+}
+
+/**
+ * A slot of four rows, side by side: x v[j].
+ *
+ * @param out      out f32[Kp, 4]
+ * @param features in  u32[4], each <= n
+ * @param values   in  f32[4]
+ */
+export function gatherFour(out: usize, d: Desc, features: usize, values: usize): void {
+  assertIds(d, features, 4);
+  if (d.tableFormat == F16) four(F16, out, d, features, values);
+  else if (d.tableFormat == I8) four(I8, out, d, features, values);
+  else four(F32, out, d, features, values);
 }
 
 /** An f16 at the address. */
