@@ -190,6 +190,25 @@ function rankSection(results) {
   ];
 }
 
+/** @param {Awaited<ReturnType<typeof import("./small.js").benchSmall>>} results */
+function smallSection(results) {
+  const cells = ([f32, ...small]) => [
+    digits(f32.microseconds),
+    ...small.map((r) => `${digits(r.microseconds)} (${ratio(r.ratio)})`),
+  ];
+  return [
+    "## Small tables",
+    "",
+    "Prediction on the Frappe shape, one thread, from tables of 32-bit floats and from what `ifm-wasm quantize` makes of them, in turn: microseconds",
+    "of a row, of 4,096 in a call and of one (in brackets how many times as long as from 32-bit floats).",
+    "",
+    table(
+      ["model", ">f32, rows", ">f16", ">int8", ">f32, one row", ">f16", ">int8"],
+      results.map(({ title, batch, single }) => [title, ...cells(batch), ...cells(single)]),
+    ),
+  ];
+}
+
 /** @param {Awaited<ReturnType<typeof import("./peers/index.js").benchPeers>>} peers */
 function peersSection({ tasks, peers, missing, rounds, results }) {
   const titles = { train: "Training, rows/s", predict: "Prediction, rows/s", "one row": "One row, µs" };
@@ -234,6 +253,7 @@ export function document(results, plots) {
     ...(results.peers ? [peersSection(results.peers)] : []),
     ...(results.models ? [modelsSection(results.models)] : []),
     ...(results.rank ? [rankSection(results.rank)] : []),
+    ...(results.small ? [smallSection(results.small)] : []),
     ...(results.fast ? [fastSection(results.fast)] : []),
     ...(results.start ? [startSection(results.start)] : []),
     ...(results.scaling ? [scalingSection(results.scaling, plots)] : []),

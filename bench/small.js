@@ -87,7 +87,9 @@ export async function benchSmall({ rounds, only = () => true, log }) {
     const result = { title, batch: of("batch"), single: of("single") };
     results.push(result);
     const ratios = (list) => list.map(({ kind, ratio }) => `${kind} ${ratio.toFixed(2)}`).join(", ");
-    log(`small: ${title}: times of f32: rows ${ratios(result.batch.slice(1))}; one row ${ratios(result.single.slice(1))}`);
+    log(
+      `small: ${title}: times of f32: rows ${ratios(result.batch.slice(1))}; one row ${ratios(result.single.slice(1))}`,
+    );
   }
   return results;
 }

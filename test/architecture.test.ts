@@ -75,7 +75,8 @@ describe("assembly/", () => {
   });
 
   it("has models that import models, kernels and the base", () => {
-    const allowed = ({ to }: Import) => /^assembly\/(abi|bounds|records|simd|math|random|(kernels|models)\/[^/]+)$/.test(to);
+    const allowed = ({ to }: Import) =>
+      /^assembly\/(abi|bounds|records|simd|math|random|(kernels|models)\/[^/]+)$/.test(to);
     const models = assembly.filter(({ from }) => from.startsWith("assembly/models/"));
     expect(models.length).toBeGreaterThan(0);
     expect(show(models.filter((entry) => !allowed(entry)))).toEqual([]);

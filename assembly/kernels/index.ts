@@ -6,6 +6,7 @@
 import { Desc } from "../abi";
 import * as attention from "./attention";
 import * as batchNorm from "./batch-norm";
+import * as candidates from "./candidates";
 import * as dense from "./dense";
 import * as distinct from "./distinct";
 import * as field from "./field";
@@ -26,6 +27,7 @@ import * as scatter from "./scatter";
 @global const SMALL_TABLES = true;
 
 export { softmax, softmaxBackward } from "./attention";
+export { softmaxOfFour, spreadSlot, sumOfFour } from "./candidates";
 export { matmul, matmulTransposedA } from "./dense";
 export { gatherPairs, scatterPairs } from "./distinct";
 export { dropout, dropoutMask } from "./dropout";
@@ -191,6 +193,28 @@ export function linearFrom(sum: f32, desc: usize, features: usize, values: usize
 
 export function gatherAt(slots: usize, desc: usize, at: usize, features: usize, values: usize, count: u32): u32 {
   return table.gatherAt(slots, changetype<Desc>(desc), at, features, values, count);
+}
+
+export function gatherFour(out: usize, desc: usize, features: usize, values: usize): void {
+  table.gatherFour(out, changetype<Desc>(desc), features, values);
+}
+
+export function productsOfFour(
+  products: usize, scores: usize, desc: usize, slots: usize, pairs: usize, count: u32,
+): void {
+  candidates.productsOfFour(products, scores, changetype<Desc>(desc), slots, pairs, count);
+}
+
+export function concatOfFour(out: usize, T: usize, desc: usize, slots: usize, pair: usize): void {
+  candidates.concatOfFour(out, T, changetype<Desc>(desc), slots, pair);
+}
+
+export function networkStart(desc: usize, scratch: usize, sums: usize, share: usize): usize {
+  return dense.networkStart(changetype<Desc>(desc), scratch, sums, share);
+}
+
+export function networkInputs(sums: usize, desc: usize, x: usize, first: u32, inputs: u32): void {
+  dense.networkInputs(sums, changetype<Desc>(desc), x, first, inputs);
 }
 
 export function pairwiseFrom(

@@ -49,7 +49,16 @@ export function planServing(arena: Arena, config: ModelConfig, { Kp, layers }: L
   const fields = isFM
     ? []
     : [
-        ...[floats(4 * M), floats(4 * M * Kp), list(), list(), floats(P + 4), floats(P + 4), floats(4 * P), floats(4 * P)],
+        ...[
+          floats(4 * M),
+          floats(4 * M * Kp),
+          list(),
+          list(),
+          floats(P + 4),
+          floats(P + 4),
+          floats(4 * P),
+          floats(4 * P),
+        ],
         ...[floats(12), floats(inputFloats), inputFloats],
       ];
   const explain = arena.take(40);

@@ -65,6 +65,21 @@ export interface TestKernels {
   linearFrom(sum: number, desc: Address, features: Address, values: Address, slots: number): number;
   linearTerms(out: Address, desc: Address, features: Address, values: Address, slots: number): void;
   gatherAt(slots: Address, desc: Address, at: Address, features: Address, values: Address, count: number): number;
+  gatherFour(out: Address, desc: Address, features: Address, values: Address): void;
+  spreadSlot(out: Address, slot: Address, Kp: number): void;
+  productsOfFour(
+    products: Address,
+    scores: Address,
+    desc: Address,
+    slots: Address,
+    pairs: Address,
+    count: number,
+  ): void;
+  concatOfFour(out: Address, T: Address, desc: Address, slots: Address, pair: Address): void;
+  softmaxOfFour(x: Address, share: Address, P: number, top: number, mass: number): void;
+  sumOfFour(out: Address, T: Address, c: Address, P: number): void;
+  networkStart(desc: Address, scratch: Address, sums: Address, share: Address): Address;
+  networkInputs(sums: Address, desc: Address, x: Address, first: number, inputs: number): void;
   pairwiseFrom(
     sums: Address,
     z: Address,

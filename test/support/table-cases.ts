@@ -10,7 +10,7 @@ import type { Random } from "./random.js";
 import { cross, FACTORS, pad4, SLOTS } from "./sweep.js";
 
 const FORMATS = ["F32", "F16", "I8"] as const satisfies TableFormat[];
-const FEATURES = 7;
+export const FEATURES = 7;
 const NONE = new Float32Array(0);
 
 const words = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer);
@@ -22,7 +22,7 @@ function half(random: Random): number {
 }
 
 /** n records and the record n of zeros. `derived`: with what tableBegin makes. */
-function smallTable(random: Random, format: TableFormat, K: number, derived = true): Uint32Array {
+export function smallTable(random: Random, format: TableFormat, K: number, derived = true): Uint32Array {
   const Kp = pad4(K);
   const { lane, record } = recordSizes(format, Kp);
   const bytes = new Uint8Array((FEATURES + 1) * record);
@@ -56,7 +56,7 @@ function smallTable(random: Random, format: TableFormat, K: number, derived = tr
 const someFeatures = (random: Random, slots: number): Uint32Array =>
   Uint32Array.from({ length: slots }, () => random.int(FEATURES + 1));
 
-const tableDesc = (format: TableFormat, K: number, table: number) => ({
+export const tableDesc = (format: TableFormat, K: number, table: number) => ({
   n: FEATURES,
   table,
   Kp: pad4(K),
@@ -65,17 +65,17 @@ const tableDesc = (format: TableFormat, K: number, table: number) => ({
   recordBytes: recordSizes(format, pad4(K)).record,
 });
 
-const shapes = cross({ format: FORMATS, K: [...FACTORS, 20, 36], slots: [0, ...SLOTS], oneHot: [true, false] });
-type Shape = (typeof shapes)[number];
+export const shapes = cross({ format: FORMATS, K: [...FACTORS, 20, 36], slots: [0, ...SLOTS], oneHot: [true, false] });
+export type Shape = Omit<(typeof shapes)[number], "slots"> & { slots: number };
 
-const rowBuffers = ({ format, K, slots, oneHot }: Shape, random: Random) => ({
+export const rowBuffers = ({ format, K, slots, oneHot }: Shape, random: Random) => ({
   table: input(smallTable(random, format, K)),
   features: input(someFeatures(random, slots)),
   values: input(oneHot ? NONE : random.values(slots)),
 });
 
 /** v x and w x of each slot. */
-function decoded(
+export function decoded(
   { table, features, values }: { table: Uint32Array; features: Uint32Array; values: Float32Array },
   { format, K }: Shape,
 ) {
@@ -86,10 +86,10 @@ function decoded(
   });
 }
 
-const total = (terms: number[]) => terms.reduce((sum, term) => sum + term, 0);
-const size = (terms: number[]) => terms.reduce((sum, term) => sum + Math.abs(term), 0);
+export const total = (terms: number[]) => terms.reduce((sum, term) => sum + term, 0);
+export const size = (terms: number[]) => terms.reduce((sum, term) => sum + Math.abs(term), 0);
 /** Sums of terms with the sums of their sizes. */
-const summed = (lists: number[][]): Expected => ({ values: lists.map(total), scale: lists.map(size) });
+export const summed = (lists: number[][]): Expected => ({ values: lists.map(total), scale: lists.map(size) });
 
 const linearFrom = kernelCase({
   kernel: "linearFrom",
@@ -151,7 +151,7 @@ const gatherAt = kernelCase({
 });
 
 /** Sums and squares of slots that are not there. */
-function baseOf(random: Random, K: number): Float32Array {
+export function baseOf(random: Random, K: number): Float32Array {
   const out = new Float32Array(2 * pad4(K));
   out.set(random.values(K));
   out.set(random.values(K, 0.1, 1), pad4(K));
@@ -192,91 +192,6 @@ const pairwiseFrom = kernelCase({
       sums: wants === "sums" ? summed([...S, ...Q]) : exactly([]),
       z: wants === "z" ? { values: z, scale: zScale } : exactly([]),
       returns: wants === "sums" ? exactly([0]) : { values: [total(z)], scale: total(zScale) },
-    };
-  },
-});
-
-const small = shapes.filter(({ format }) => format !== "F32");
-
-/** Lanes in the order of kernels/norms.ts: of each eight the even ones first. */
-const evenFirst = (lanes: Float32Array): Float32Array =>
-  lanes.map((_, i) => {
-    const [first, at] = [i - (i % 8), i % 8];
-    return lanes[first + 8 > lanes.length ? i : first + (at < 4 ? 2 * at : 2 * at - 7)]!;
-  });
-
-const pairwiseNorms = kernelCase({
-  kernel: "pairwiseNorms",
-  tolerance: 5e-7,
-  shapes: small.flatMap((shape) => [0, 3].flatMap((rows) => [true, false].map((from) => ({ ...shape, rows, from })))),
-  buffers: (shape, random) => {
-    const starts = [2];
-    for (let r = 0; r < shape.rows; r++) starts.push(starts[r]! + (r === 1 ? random.int(4) : shape.slots));
-    const rows = rowBuffers({ ...shape, slots: starts.at(-1)! + 1 }, random);
-    const base = baseOf(random, shape.K).slice(0, pad4(shape.K));
-    return {
-      ...rows,
-      rowPtr: input(Uint32Array.from(starts)),
-      start: input(random.values(1)),
-      base: input(shape.from ? Float32Array.from([...evenFirst(base), random.value(0.1, 1)]) : NONE),
-      out: output(shape.rows),
-    };
-  },
-  desc: ({ format, K }, at) => tableDesc(format, K, at.table),
-  call: ({ kernels, memory, at, shape: { rows, oneHot, from } }) => {
-    const [linear] = new Float32Array(memory.buffer, at.start, 1) as unknown as [number];
-    const values = oneHot ? 0 : at.values;
-    kernels.pairwiseNorms(at.out, linear, from ? at.base : 0, at.desc, at.rowPtr, at.features, values, rows);
-  },
-  twin: ({ base, start, rowPtr, ...values }, shape) => {
-    const slots = decoded(values, shape);
-    const lanes = evenFirst(Float32Array.from({ length: pad4(shape.K) }, (_, k) => k));
-    const of = (k: number) => (shape.from ? base[lanes.indexOf(k)]! : 0);
-    const norm = shape.from ? base.at(-1)! : 0;
-    const expected = Array.from({ length: shape.rows }, (_, r) => {
-      const row = slots.slice(rowPtr[r]!, rowPtr[r + 1]!);
-      const S = Array.from({ length: shape.K }, (_, k) => [of(k), ...row.map(({ u }) => u[k]!)]);
-      const squares = row.map(({ u }) => total(u.map((x) => x * x)));
-      const terms = [start[0]!, ...row.map(({ w }) => w)];
-      const pairs = [...S.map((lane) => total(lane) ** 2 / 2), -norm / 2, ...squares.map((square) => -square / 2)];
-      const scale = size(terms) + total(S.map((lane) => size(lane) ** 2)) + norm + total(squares);
-      return { value: total([...terms, ...pairs]), scale };
-    });
-    return { out: { values: expected.map(({ value }) => value), scale: expected.map(({ scale }) => scale) } };
-  },
-});
-
-/** Places of the slots in a block: some new, some of other rows, some unknown. */
-const NEW_SLOTS = 6;
-
-const gatherNew = kernelCase({
-  kernel: "gatherNew",
-  tolerance: 5e-7,
-  shapes: shapes.filter(({ slots }) => slots > 0),
-  buffers: (shape, random) => {
-    const places = random.permutation(NEW_SLOTS + shape.slots).slice(0, shape.slots);
-    const offsets = places.map((place) => (4 * pad4(shape.K) * place) | random.int(2));
-    return {
-      ...rowBuffers(shape, random),
-      bias: input(random.values(1)),
-      rowSlots: input(Uint32Array.from(offsets)),
-      slots: output((NEW_SLOTS + shape.slots) * pad4(shape.K)),
-    };
-  },
-  desc: ({ format, K, slots }, at) => ({ ...tableDesc(format, K, at.table), M: slots, bias: at.bias }),
-  call: ({ kernels, at, shape: { oneHot } }) =>
-    kernels.gatherNew(at.slots, at.desc, at.rowSlots, at.features, oneHot ? 0 : at.values),
-  twin: ({ bias, rowSlots, slots, ...values }, shape) => {
-    const rows = decoded(values, shape);
-    const out = new Array<number>(slots.length).fill(Number.NaN);
-    rows.forEach(({ u }, s) => {
-      if (rowSlots[s]! % 2 === 0) return;
-      const lanes = Array.from({ length: pad4(shape.K) }, (_, k) => u[k] ?? 0);
-      out.splice((rowSlots[s]! - 1) / 4, lanes.length, ...lanes);
-    });
-    return {
-      slots: { values: out, scale: out.map((x) => Math.abs(x) || 0) },
-      returns: summed([[bias[0]!, ...rows.map(({ w }) => w)]]),
     };
   },
 });
@@ -420,8 +335,6 @@ export const tableCases = {
   linearTerms,
   gatherAt,
   pairwiseFrom,
-  pairwiseNorms,
-  gatherNew,
   tableBegin,
   pairTerms,
   topKeep,
