@@ -10,7 +10,8 @@ import { median } from "./time.js";
 
 /*
  * Prediction from small tables (`ifm-wasm quantize`) beside that from the table they were made of: the same rows on the
- * Frappe shape, one thread, in turn. A ratio is the median over the rounds.
+ * Frappe shape, one thread, in turn. Times are those of the processor, which other work on the machine changes less; a
+ * ratio is the median over the rounds.
  */
 
 const CLI = fileURLToPath(new URL("../bin/ifm-wasm.js", import.meta.url));
@@ -40,15 +41,16 @@ async function forms(options) {
 
 /** Microseconds of a row when the call, which scores `rows`, is made again and again for a turn. */
 function turn(call, rows) {
-  const begin = performance.now();
+  const begin = process.cpuUsage();
   let calls = 0;
   let time = 0;
   do {
     call();
     calls++;
-    time = performance.now() - begin;
-  } while (time < TURN);
-  return (1000 * time) / calls / rows;
+    const { user, system } = process.cpuUsage(begin);
+    time = user + system;
+  } while (time < 1000 * TURN);
+  return time / calls / rows;
 }
 
 /**

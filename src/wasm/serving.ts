@@ -140,7 +140,8 @@ export function rankCandidates(
     while (candidates.rowPtr[end]! - begin > room) end--;
     const count = end - first;
     const rowPtr = u32(staging.rowPtr, count + 1);
-    for (let i = 0; i <= count; i++) rowPtr[i] = candidates.rowPtr[first + i]! - begin;
+    rowPtr.set(candidates.rowPtr.subarray(first, end + 1));
+    if (begin > 0) for (let i = 0; i <= count; i++) rowPtr[i]! -= begin;
     unknown += put(candidates, shared, begin, candidates.rowPtr[end]!);
     u32(serving.request, 10).set([
       shared,
