@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { createTrainer, Model } from "../dist/node.js";
 import { FIELDS, madeRows, slice } from "./data.js";
 import { describe, MODELS } from "./models.js";
-import { median } from "./time.js";
+import { cpuMilliseconds, median } from "./time.js";
 
 /*
  * Prediction from small tables (`ifm-wasm quantize`) beside that from the table they were made of: the same rows on the
@@ -41,16 +41,15 @@ async function forms(options) {
 
 /** Microseconds of a row when the call, which scores `rows`, is made again and again for a turn. */
 function turn(call, rows) {
-  const begin = process.cpuUsage();
+  const begin = cpuMilliseconds();
   let calls = 0;
   let time = 0;
   do {
     call();
     calls++;
-    const { user, system } = process.cpuUsage(begin);
-    time = user + system;
-  } while (time < 1000 * TURN);
-  return time / calls / rows;
+    time = cpuMilliseconds() - begin;
+  } while (time < TURN);
+  return (1000 * time) / calls / rows;
 }
 
 /**

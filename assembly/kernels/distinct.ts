@@ -89,8 +89,8 @@ function gather(FORMAT: u32, slots: usize, d: Desc, rowSlots: usize, features: u
   let sum = load<f32>(d.bias);
   for (let i: usize = 0, end = <usize>d.M << 2; i < end; i += 4) {
     const record = d.table + <usize>load<u32>(features + i) * d.recordBytes;
-    const x: f32 = values ? load<f32>(values + i) : 1;
-    sum += weightOf(FORMAT, d, record) * x;
+    const w = weightOf(FORMAT, d, record), x: f32 = values ? load<f32>(values + i) : 1;
+    sum += w * x;
     const slot = load<u32>(rowSlots + i);
     if (slot & 1) decode(FORMAT, false, slots + slot - 1, d, record, x);
   }
