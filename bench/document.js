@@ -180,7 +180,7 @@ function rankSection(results) {
   return [
     "## Ranking",
     "",
-    `${results[0].candidates.toLocaleString("en")} candidates of two fields that share a context of eight, on one thread, the ten best of them wanted: milliseconds of`,
+    `${results[0].candidates.toLocaleString("en")} candidates of two fields that share a context of eight, on one thread, the ten best of them wanted: milliseconds of the processor of`,
     "`model.rank`, and of scoring the joined rows (in brackets how many times as long that takes).",
     "",
     table(

@@ -1,4 +1,5 @@
 import { Desc } from "../abi";
+import { assertInOrder } from "../bounds";
 import { batchNormForward } from "../kernels/batch-norm";
 import { dropout, KEEP_ALL, STREAM_PRODUCTS } from "../kernels/dropout";
 import { pairwiseNorms } from "../kernels/norms";
@@ -117,6 +118,7 @@ export function fmNormEnd(d: Desc, from: u32, to: u32): void {
  * in one call: at K = 8 a call takes as long as a third of a row.
  */
 export function fmSmallForward(d: Desc, b: u32, to: u32): void {
+  assertInOrder(d, b, to);
   const rowPtr = d.rowPtr + (<usize>(d.first + b) << 2);
   pairwiseNorms(d.yHat + (<usize>b << 2), load<f32>(d.bias), 0, d, rowPtr, d.features, d.values, to - b);
 }
