@@ -7,7 +7,7 @@
  * Sizes carry the capital letters of docs/NOTATION.md; `p` at the end marks a size rounded up to 4 lanes.
  * Pointers are bytes, 16-aligned unless a comment says otherwise.
  */
-export const ABI_VERSION: u32 = 4;
+export const ABI_VERSION: u32 = 5;
 
 export const FM: u32 = 0;
 export const AFM: u32 = 1;

@@ -18,6 +18,12 @@ export function assertIds(d: Desc, features: usize, slots: u32): void {
   for (let i: u32 = 0; i < slots; i++) assert(load<u32>(features + (<usize>i << 2)) <= d.n);
 }
 
+/** Rows b … to - 1 of the batch lie in the order in which they are visited. */
+export function assertInOrder(d: Desc, b: u32, to: u32): void {
+  if (ASC_NO_ASSERT) return;
+  for (; b < to; b++) assert(load<u32>(d.order + (<usize>(d.first + b) << 2)) == d.first + b);
+}
+
 /** Places of a row's slots, where there are any. */
 export function assertPlaces(d: Desc, at: usize, slots: u32): void {
   if (ASC_NO_ASSERT) return;

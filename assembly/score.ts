@@ -3,7 +3,7 @@ import { batchNormMoving } from "./kernels/batch-norm";
 import { tableBegin } from "./kernels/table";
 import { afmBegin, afmForward } from "./models/afm";
 import { deepifmForward } from "./models/deepifm";
-import { fmForward } from "./models/fm";
+import { fmForward, fmSmallForward } from "./models/fm";
 import { ifmBegin, ifmForward } from "./models/ifm";
 import { innForward } from "./models/inn";
 import { sharedForward } from "./models/shared";
@@ -27,6 +27,12 @@ export function derive(d: Desc): void {
  * @returns rows of the block
  */
 export function forward(d: Desc, from: u32, b: u32, to: u32, scratch: usize, training: bool): u32 {
+  if (isDefined(SMALL_TABLES)) {
+    if (d.tableFormat && d.model == FM && !d.batchNorm) {
+      fmSmallForward(d, b, to);
+      return to - b;
+    }
+  }
   if (d.sharedRows && (b - from) % d.sharedRows == 0) {
     const rows = min(d.sharedRows, to - b);
     if (sharedForward(d, b, rows, scratch, training)) return rows;

@@ -180,12 +180,31 @@ function rankSection(results) {
   return [
     "## Ranking",
     "",
-    `${results[0].candidates.toLocaleString("en")} candidates of two fields that share a context of eight, on one thread, the ten best of them wanted: milliseconds of`,
+    `${results[0].candidates.toLocaleString("en")} candidates of two fields that share a context of eight, on one thread, the ten best of them wanted: milliseconds of the processor of`,
     "`model.rank`, and of scoring the joined rows (in brackets how many times as long that takes).",
     "",
     table(
       ["model", ">rank, ms", ">joined rows, one call", ">joined rows, one by one", ">onnxruntime-web, one call"],
       results.map((r) => [r.title, digits(r.rank), times(r.predict, r), times(r.single, r), times(r.onnx, r)]),
+    ),
+  ];
+}
+
+/** @param {Awaited<ReturnType<typeof import("./small.js").benchSmall>>} results */
+function smallSection(results) {
+  const cells = ([f32, ...small]) => [
+    digits(f32.microseconds),
+    ...small.map((r) => `${digits(r.microseconds)} (${ratio(r.ratio)})`),
+  ];
+  return [
+    "## Small tables",
+    "",
+    "Prediction on the Frappe shape, one thread, from tables of 32-bit floats and from what `ifm-wasm quantize` makes of them, in turn: microseconds",
+    "of a row, of 4,096 in a call and of one (in brackets how many times as long as from 32-bit floats).",
+    "",
+    table(
+      ["model", ">f32, rows", ">f16", ">int8", ">f32, one row", ">f16", ">int8"],
+      results.map(({ title, batch, single }) => [title, ...cells(batch), ...cells(single)]),
     ),
   ];
 }
@@ -234,6 +253,7 @@ export function document(results, plots) {
     ...(results.peers ? [peersSection(results.peers)] : []),
     ...(results.models ? [modelsSection(results.models)] : []),
     ...(results.rank ? [rankSection(results.rank)] : []),
+    ...(results.small ? [smallSection(results.small)] : []),
     ...(results.fast ? [fastSection(results.fast)] : []),
     ...(results.start ? [startSection(results.start)] : []),
     ...(results.scaling ? [scalingSection(results.scaling, plots)] : []),

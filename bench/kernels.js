@@ -17,6 +17,8 @@ const Pp = 48;
 const A = 8;
 const KF = 16;
 const BATCH = 2048;
+/** Pairs with the two slots of a candidate. */
+const OWN = 17;
 
 /** Fields of the struct that the kernels read, from the list that the program has. */
 export function descFields(path) {
@@ -263,6 +265,8 @@ export function kernelCases(kernels, memory, fields, K) {
     sDistinct: b.take(12 * (M + 1)) - block,
     sBlockPairs: b.take(12 * (P + 1)) - block,
   });
+  const rowPlaces = b.words(Array.from({ length: M }, (_, s) => (s * lane) | (s % 2)));
+  const newSlots = b.desc({ ...base, bias: b.floats(4), recordBytes: 4 * rowFloats });
   const [rowNumbers, rowOffsets] = [b.take(4 * Pp), b.take(4 * M)];
   kernels.distinctBegin(distinct, block);
 
@@ -277,6 +281,10 @@ export function kernelCases(kernels, memory, fields, K) {
     });
   const [half, byte] = [small(1, 2), small(2, 1)];
   const context = b.floats(2 * K);
+  const [four, fourProducts, fourScores] = [b.floats(4 * M * K), b.floats(4 * OWN * K), b.floats(4 * OWN)];
+  const ones = b.words(Array(4).fill(0x3f800000));
+  const fourSums = b.floats(400, -1e-3, 1e-3);
+  const oneRow = b.words([0, M]);
   const terms = b.take(8 * M);
   const [CANDIDATES, BEST] = [1000, 100];
   const heap = b.take(8 * BEST);
@@ -395,6 +403,9 @@ export function kernelCases(kernels, memory, fields, K) {
       k.scatterPairs(blockHidden, blockScores, hiddenT, dT, rowPairs, A, P),
     ),
     of("stepIsFinite", `${floats} floats`, 3 * floats, 8 * floats, () => k.stepIsFinite(theta, gradient, floats, 1)),
+    of("gatherNew", `M ${M}, K ${K}, half are new`, (M * K) / 2, 4 * M * K, () =>
+      k.gatherNew(slots, newSlots, rowPlaces, ids, 0),
+    ),
     of("gatherAt, f16", `M ${M}, K ${K}`, 0, 6 * M * K, () => k.gatherAt(slots, half, 0, ids, 0, M)),
     of("gatherAt, int8", `M ${M}, K ${K}`, M * K, 5 * M * K, () => k.gatherAt(slots, byte, 0, ids, 0, M)),
     of("pairwiseFrom, f16", `M ${M}, K ${K}`, 3 * M * K + 3 * K, 2 * M * K + 8 * K, () =>
@@ -403,12 +414,28 @@ export function kernelCases(kernels, memory, fields, K) {
     of("pairwiseFrom, int8", `M ${M}, K ${K}`, 4 * M * K + 3 * K, M * K + 8 * K, () =>
       k.pairwiseFrom(0, 0, context, byte, ids, 0, M),
     ),
-    of("pairwiseNorms, int8", `M ${M}, K ${K}`, 2 * M * K + 2 * K, M * K + 4 * K, () =>
-      k.pairwiseNorms(0, context, 0, byte, ids, 0, M),
+    of("pairwiseNorms, f16", `M ${M}, K ${K}`, M * K + 2 * K, 2 * M * K, () =>
+      k.pairwiseNorms(sums, 0, 0, half, oneRow, ids, 0, 1),
+    ),
+    of("pairwiseNorms, int8", `M ${M}, K ${K}`, 2 * M * K + 2 * K, M * K, () =>
+      k.pairwiseNorms(sums, 0, 0, byte, oneRow, ids, 0, 1),
     ),
     of("linearFrom, f16", `M ${M}`, M, 8 * M, () => k.linearFrom(0, half, ids, 0, M)),
     of("linearTerms, f16", `M ${M}`, M, 12 * M, () => k.linearTerms(terms, half, ids, 0, M)),
     of("pairTerms, f16", `M ${M}, K ${K}`, 2 * M * K, 2 * M * K, () => k.pairTerms(terms, half, 0, ids, 0, 0, M)),
+    of("gatherFour, f16", `4 rows, K ${K}`, 4 * K, 24 * K, () => k.gatherFour(four, half, ids, ones)),
+    of("productsOfFour", `4 rows of ${OWN} pairs, K ${K}`, 12 * OWN * K, 4 * K * (4 * M + OWN + 4 * OWN), () =>
+      k.productsOfFour(fourProducts, fourScores, attended, four, pairList, OWN),
+    ),
+    of("concatOfFour", `4 rows, K ${K}`, 12 * K, 52 * K, () =>
+      k.concatOfFour(fourProducts, ones, attended, four, pairList),
+    ),
+    of("softmaxOfFour", `4 rows of ${OWN} pairs`, 20 * OWN, 32 * OWN, () =>
+      k.softmaxOfFour(fourScores, sums, OWN, 0.5, 3),
+    ),
+    of("networkInputs", `4 rows, ${K}·100`, 8 * K * 100, 4 * (4 * K + K * 100 + 800), () =>
+      k.networkInputs(fourSums, network, four, 0, K),
+    ),
     of("topKeep", `${BEST} of ${CANDIDATES}`, 0, 4 * CANDIDATES, () =>
       k.topKeep(heap, 0, BEST, candidates, CANDIDATES, 0),
     ),
@@ -425,10 +452,18 @@ export function kernelCases(kernels, memory, fields, K) {
 }
 
 /**
- * Kernels that no case measures: what batchNormEnd copies is two vectors a batch, tableBegin runs once a model, and
- * integratedGradients once an explanation.
+ * Kernels that no case measures: what batchNormEnd copies is two vectors a batch, tableBegin runs once a model,
+ * integratedGradients once an explanation, spreadSlot once a slot of a ranking; networkStart and sumOfFour are a few vectors
+ * for four candidates.
  */
-export const UNMEASURED = ["integratedGradients", "tableBegin", "batchNormEnd"];
+export const UNMEASURED = [
+  "integratedGradients",
+  "tableBegin",
+  "spreadSlot",
+  "sumOfFour",
+  "networkStart",
+  "batchNormEnd",
+];
 
 /** Kernels that decide, hash or call exp in f64 rather than stream: neither limit says anything of them. */
 const SCALAR = [
@@ -437,6 +472,7 @@ const SCALAR = [
   "padPairs",
   "samplePairs",
   "softmax",
+  "softmaxOfFour",
   "dropoutMask",
   "dropout",
   "lossOfRows",

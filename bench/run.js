@@ -4,7 +4,7 @@
  *
  *   npm run bench                          all of it: under 10 minutes
  *   npm run bench -- --quick               a minute's worth of all of it
- *   npm run bench -- --only models,peers   of limits, models, rank, fast, start, scaling, kernels, versions, peers
+ *   npm run bench -- --only models,peers   of limits, models, rank, small, fast, start, scaling, kernels, versions, peers
  *   npm run bench -- --threads 1           without those that use several threads
  *
  * Ratios count only within one run, so --quick and --only write to build/bench/ and leave the documents alone.
@@ -23,11 +23,12 @@ import { benchModels, threadsOf } from "./models.js";
 import { benchPeers } from "./peers/index.js";
 import { benchRank } from "./rank.js";
 import { benchScaling } from "./scaling.js";
+import { benchSmall } from "./small.js";
 import { benchStart } from "./start.js";
 import { lineChart } from "./svg.js";
 import { benchVersions } from "./versions.js";
 
-const PARTS = ["limits", "models", "rank", "fast", "start", "scaling", "kernels", "versions", "peers"];
+const PARTS = ["limits", "models", "rank", "small", "fast", "start", "scaling", "kernels", "versions", "peers"];
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const BUILD = join(ROOT, "build/bench");
 
@@ -71,6 +72,10 @@ if (parts.includes("models")) {
   });
 }
 if (parts.includes("rank")) results.rank = await benchRank({ rounds: quick ? 10 : 100, log });
+if (parts.includes("small")) {
+  const only = quick ? (title) => ["FM 64", "IFM [8, 64]"].includes(title) : undefined;
+  results.small = await benchSmall({ rounds: quick ? 5 : 15, only, log });
+}
 if (parts.includes("fast")) results.fast = await benchFast({ quick, log });
 if (parts.includes("start")) results.start = await benchStart({ quick, log });
 if (parts.includes("scaling")) {

@@ -8,6 +8,12 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
+/** Milliseconds that the process has computed. Other work on the machine changes them less than the time on the clock. */
+export function cpuMilliseconds() {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 /**
  * Median seconds of a call. The first call is not counted: it compiles and faults pages in.
  *

@@ -55,7 +55,7 @@ describe("assembly/", () => {
   });
 
   it("has a base that imports only itself", () => {
-    const base = ["abi", "bounds", "simd", "math", "random"].map((name) => `assembly/${name}`);
+    const base = ["abi", "bounds", "records", "simd", "math", "random"].map((name) => `assembly/${name}`);
     const own = assembly.filter(({ from }) => base.includes(from.replace(/\.ts$/, "")));
     expect(show(own.filter(({ to }) => !base.includes(to)))).toEqual([]);
   });
@@ -65,7 +65,7 @@ describe("assembly/", () => {
     // Lists of pairs are padded in one place.
     const helpers = ["padPairs"];
     const allowed = ({ to, names }: Import) =>
-      /^assembly\/(abi|bounds|simd|math|random)$/.test(to) ||
+      /^assembly\/(abi|bounds|records|simd|math|random)$/.test(to) ||
       (/^assembly\/kernels\/[^/]+$/.test(to) &&
         names.length > 0 &&
         names.every((name) => isConstant(name) || helpers.includes(name)));
@@ -75,7 +75,8 @@ describe("assembly/", () => {
   });
 
   it("has models that import models, kernels and the base", () => {
-    const allowed = ({ to }: Import) => /^assembly\/(abi|bounds|simd|math|random|(kernels|models)\/[^/]+)$/.test(to);
+    const allowed = ({ to }: Import) =>
+      /^assembly\/(abi|bounds|records|simd|math|random|(kernels|models)\/[^/]+)$/.test(to);
     const models = assembly.filter(({ from }) => from.startsWith("assembly/models/"));
     expect(models.length).toBeGreaterThan(0);
     expect(show(models.filter((entry) => !allowed(entry)))).toEqual([]);

@@ -220,7 +220,7 @@ export function networkBegin(d: Desc): void {
  * H_l = relu(H_{l-1} K_l + b_l), the last layer linear. Returns the address of the last layer's f32[rows, columns].
  *
  * @param scratch of the block
- * @param x       in f32[rows, layer 0's rows], row stride xBytes
+ * @param x       in f32[rows, layer 0's rows], row stride xBytes; or 0: H_0 holds x K_0
  * @param rows    a multiple of 4
  */
 export function networkForward(d: Desc, scratch: usize, x: usize, xBytes: usize, rows: u32): usize {
@@ -228,7 +228,7 @@ export function networkForward(d: Desc, scratch: usize, x: usize, xBytes: usize,
   for (let l: u32 = 0; l < d.layerCount; l++) {
     const columns = layer(d, l, 1), bytes = <usize>columns << 2;
     const H = scratch + layer(d, l, 6);
-    matmul(H, A, layer(d, l, 2), rows, layer(d, l, 0), columns, bytes, aBytes, bytes);
+    if (A) matmul(H, A, layer(d, l, 2), rows, layer(d, l, 0), columns, bytes, aBytes, bytes);
     const bias = <usize>layer(d, l, 3);
     const hidden = l + 1 < d.layerCount;
     for (let r = H, end = H + <usize>rows * bytes; r < end; r += bytes) {
@@ -241,6 +241,36 @@ export function networkForward(d: Desc, scratch: usize, x: usize, xBytes: usize,
     aBytes = bytes;
   }
   return A;
+}
+
+/**
+ * x K_0 of four rows begins with what all of them have: sums times each row's share.
+ *
+ * @param scratch of the block; its H_0 is overwritten
+ * @param sums    in f32[4, layer 0's columns]
+ * @param share   in f32[4]
+ * @returns address of x K_0, f32[4, layer 0's columns]
+ */
+export function networkStart(d: Desc, scratch: usize, sums: usize, share: usize): usize {
+  const H = scratch + layer(d, 0, 6), bytes = <usize>layer(d, 0, 1) << 2;
+  let to = H;
+  for (const end = share + 16; share < end; share += 4) {
+    const x = v128.load32_splat(share);
+    for (const last = to + bytes; to < last; to += 16, sums += 16) v128.store(to, f32x4.mul(x, v128.load(sums)));
+  }
+  return H;
+}
+
+/**
+ * Adds what some of its inputs give to x K_0 of four rows.
+ *
+ * @param sums   in/out f32[4, layer 0's columns]
+ * @param x      in     f32[inputs, 4]
+ * @param first  of the inputs
+ */
+export function networkInputs(sums: usize, d: Desc, x: usize, first: u32, inputs: u32): void {
+  const columns = layer(d, 0, 1), bytes = <usize>columns << 2;
+  matmulTransposedA(sums, x, <usize>layer(d, 0, 2) + <usize>first * bytes, inputs, 4, columns, bytes, 16, bytes, true);
 }
 
 /**

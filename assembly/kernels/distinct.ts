@@ -1,4 +1,6 @@
-import { Desc } from "../abi";
+import { Desc, F16, F32, I8 } from "../abi";
+import { assertIds } from "../bounds";
+import { decode, weightOf } from "../records";
 import { PAIR_BYTES } from "./field";
 
 /*
@@ -80,6 +82,35 @@ export function distinctPairs(
   for (let p = known; p & 3; p++) store<u32>(rowPairs + (<usize>p << 2), 0);
   store<u32>(counts, count, 4);
   return known;
+}
+
+@inline
+function gather(FORMAT: u32, slots: usize, d: Desc, rowSlots: usize, features: usize, values: usize): f32 {
+  let sum = load<f32>(d.bias);
+  for (let i: usize = 0, end = <usize>d.M << 2; i < end; i += 4) {
+    const record = d.table + <usize>load<u32>(features + i) * d.recordBytes;
+    const w = weightOf(FORMAT, d, record), x: f32 = values ? load<f32>(values + i) : 1;
+    sum += w * x;
+    const slot = load<u32>(rowSlots + i);
+    if (slot & 1) decode(FORMAT, false, slots + slot - 1, d, record, x);
+  }
+  return sum;
+}
+
+/**
+ * The vectors x_s v[j_s] of a row's slots that are new in the block; to the others nothing happens.
+ *
+ * @param slots    out f32[…, Kp] of the block
+ * @param rowSlots in  u32[M] of distinctPairs
+ * @returns w0 + Σ_s w[j_s] x_s, with the bits of linearForward
+ */
+export function gatherNew(slots: usize, d: Desc, rowSlots: usize, features: usize, values: usize): f32 {
+  assertIds(d, features, d.M);
+  if (isDefined(SMALL_TABLES)) {
+    if (d.tableFormat == F16) return gather(F16, slots, d, rowSlots, features, values);
+    if (d.tableFormat == I8) return gather(I8, slots, d, rowSlots, features, values);
+  }
+  return gather(F32, slots, d, rowSlots, features, values);
 }
 
 /**

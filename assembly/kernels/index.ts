@@ -6,11 +6,13 @@
 import { Desc } from "../abi";
 import * as attention from "./attention";
 import * as batchNorm from "./batch-norm";
+import * as candidates from "./candidates";
 import * as dense from "./dense";
 import * as distinct from "./distinct";
 import * as field from "./field";
 import * as linear from "./linear";
 import * as loss from "./loss";
+import * as norms from "./norms";
 import * as occurrences from "./occurrences";
 import * as optimizer from "./optimizer";
 import * as pairwise from "./pairwise";
@@ -20,7 +22,12 @@ import * as sampling from "./sampling";
 import * as table from "./table";
 import * as scatter from "./scatter";
 
+/** All that kernels can do is tested. */
+// @ts-ignore: decorator
+@global const SMALL_TABLES = true;
+
 export { softmax, softmaxBackward } from "./attention";
+export { softmaxOfFour, spreadSlot, sumOfFour } from "./candidates";
 export { matmul, matmulTransposedA } from "./dense";
 export { gatherPairs, scatterPairs } from "./distinct";
 export { dropout, dropoutMask } from "./dropout";
@@ -90,6 +97,10 @@ export function concatBackward(
 
 export function distinctBegin(desc: usize, scratch: usize): void {
   distinct.distinctBegin(changetype<Desc>(desc), scratch);
+}
+
+export function gatherNew(slots: usize, desc: usize, rowSlots: usize, features: usize, values: usize): f32 {
+  return distinct.gatherNew(slots, changetype<Desc>(desc), rowSlots, features, values);
 }
 
 export function distinctPairs(
@@ -184,10 +195,32 @@ export function gatherAt(slots: usize, desc: usize, at: usize, features: usize, 
   return table.gatherAt(slots, changetype<Desc>(desc), at, features, values, count);
 }
 
+export function gatherFour(out: usize, desc: usize, features: usize, values: usize): void {
+  table.gatherFour(out, changetype<Desc>(desc), features, values);
+}
+
+export function productsOfFour(
+  products: usize, scores: usize, desc: usize, slots: usize, pairs: usize, count: u32,
+): void {
+  candidates.productsOfFour(products, scores, changetype<Desc>(desc), slots, pairs, count);
+}
+
+export function concatOfFour(out: usize, T: usize, desc: usize, slots: usize, pair: usize): void {
+  candidates.concatOfFour(out, T, changetype<Desc>(desc), slots, pair);
+}
+
+export function networkStart(desc: usize, scratch: usize, sums: usize, share: usize): usize {
+  return dense.networkStart(changetype<Desc>(desc), scratch, sums, share);
+}
+
+export function networkInputs(sums: usize, desc: usize, x: usize, first: u32, inputs: u32): void {
+  dense.networkInputs(sums, changetype<Desc>(desc), x, first, inputs);
+}
+
 export function pairwiseFrom(
   sums: usize, z: usize, base: usize, desc: usize, features: usize, values: usize, slots: u32,
 ): f32 {
-  return table.pairwiseFrom(sums, z, base, changetype<Desc>(desc), features, values, slots);
+  return pairwise.pairwiseFrom(sums, z, base, changetype<Desc>(desc), features, values, slots);
 }
 
 export function linearTerms(out: usize, desc: usize, features: usize, values: usize, slots: u32): void {
@@ -203,9 +236,9 @@ export function integratedGradients(out: usize, desc: usize, x: usize, blocks: u
 }
 
 export function pairwiseNorms(
-  linear: f32, base: usize, norm: f32, desc: usize, features: usize, values: usize, slots: u32,
-): f32 {
-  return table.pairwiseNorms(linear, base, norm, changetype<Desc>(desc), features, values, slots);
+  out: usize, linear: f32, base: usize, desc: usize, rowPtr: usize, features: usize, values: usize, rows: u32,
+): void {
+  norms.pairwiseNorms(out, linear, base, changetype<Desc>(desc), rowPtr, features, values, rows);
 }
 
 export function tableBegin(desc: usize): void {

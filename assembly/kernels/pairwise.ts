@@ -1,5 +1,6 @@
-import { Desc } from "../abi";
+import { Desc, F16, F32, I8 } from "../abi";
 import { assertIds } from "../bounds";
+import { factor, lanes4, laneShift } from "../records";
 import { hsum, madd, zero } from "../simd";
 
 /**
@@ -11,40 +12,42 @@ function twoLeft(laneBytes: usize): bool {
   return (laneBytes & 63) == 32;
 }
 
+/** What a sum begins with. */
+@inline
+function start(FROM: bool, base: usize): v128 {
+  return FROM ? v128.load(base) : zero();
+}
+
 /**
- * Second-order FM term of one row.   Rendle 2010, lemma 3.1
- *
- *   z[k] = 1/2 [ (Σ_s v[s,k] x[s])² - Σ_s (v[s,k] x[s])² ]
- *
- * `S` is kept for backward: dz[k]/dv[s,k] = x[s] (S[k] - v[s,k] x[s]). Behind it lies the linear part: records are
- * [ v | w 0 0 0 ], so the same sum gives [ Σ_s w[s] x[s] 0 0 0 ].
- *
- * @param S        out  f32[Kp + 4]  Σ_s v[s,k] x[s], and of w behind it      overwritten
- * @param z        out  f32[Kp]      z, or 0 when only its sum is wanted      overwritten
- * @param d        in   table, values
- * @param features in   u32[slots]   feature ids, each <= n
- * @param values   in   f32[slots]   feature values; unused when ONE_HOT
- * @param slots         may be 0
- * @returns Σ_k z[k]
+ * Both kernels of the pair term. With FROM, the table may have any format, other slots have left their sums in `base`, and
+ * S, if it is wanted, is [ Σ v x | Σ (v x)² ] instead of a score; without, S is [ Σ v x | Σ w x 0 0 0 ].
  */
 @inline
-function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, values: usize, slots: u32): f32 {
+function pairwise(
+  FORMAT: u32, ONE_HOT: bool, FROM: bool, S: usize, z: usize, base: usize, d: Desc, features: usize, values: usize,
+  slots: u32,
+): f32 {
   const table = d.table;
-  const rowBytes = <usize>d.rowFloats << 2;
+  const recordBytes = FORMAT == F32 ? <usize>d.rowFloats << 2 : <usize>d.recordBytes;
   const laneBytes = <usize>d.Kp << 2;
   const slotBytes = <usize>slots << 2;
+  const SHIFT: usize = 2 - laneShift(FORMAT), V: usize = 16 >> SHIFT;
+  const SCALED = !ONE_HOT || FORMAT == I8;
+  const squares = base + laneBytes;
   let total = zero();
   let k: usize = 0;
   // Four vectors at a time: eight accumulators, and a record's cache line is read once.
   for (; k + 64 <= laneBytes; k += 64) {
-    const column = table + k;
-    let s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
-    let q0 = zero(), q1 = zero(), q2 = zero(), q3 = zero();
+    const column = table + (k >> SHIFT);
+    let s0 = start(FROM, base + k), s1 = start(FROM, base + k + 16), s2 = start(FROM, base + k + 32), s3 = start(FROM, base + k + 48);
+    const Q = squares + k;
+    let q0 = start(FROM, Q), q1 = start(FROM, Q + 16), q2 = start(FROM, Q + 32), q3 = start(FROM, Q + 48);
     for (let i: usize = 0; i < slotBytes; i += 4) {
-      const record = column + <usize>load<u32>(features + i) * rowBytes;
-      let v0 = v128.load(record), v1 = v128.load(record, 16), v2 = v128.load(record, 32), v3 = v128.load(record, 48);
-      if (!ONE_HOT) {
-        const x = v128.load32_splat(values + i);
+      const record = column + <usize>load<u32>(features + i) * recordBytes;
+      let v0 = lanes4(FORMAT, record), v1 = lanes4(FORMAT, record + V);
+      let v2 = lanes4(FORMAT, record + 2 * V), v3 = lanes4(FORMAT, record + 3 * V);
+      if (SCALED) {
+        const x = scale4(FORMAT, ONE_HOT, d, record - (k >> SHIFT), values + i);
         v0 = f32x4.mul(v0, x);
         v1 = f32x4.mul(v1, x);
         v2 = f32x4.mul(v2, x);
@@ -59,10 +62,20 @@ function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, v
       q2 = madd(v2, v2, q2);
       q3 = madd(v3, v3, q3);
     }
-    v128.store(S + k, s0);
-    v128.store(S + k, s1, 16);
-    v128.store(S + k, s2, 32);
-    v128.store(S + k, s3, 48);
+    if (!FROM || S) {
+      v128.store(S + k, s0);
+      v128.store(S + k, s1, 16);
+      v128.store(S + k, s2, 32);
+      v128.store(S + k, s3, 48);
+    }
+    if (FROM && S) {
+      const to = S + laneBytes + k;
+      v128.store(to, q0);
+      v128.store(to, q1, 16);
+      v128.store(to, q2, 32);
+      v128.store(to, q3, 48);
+      continue;
+    }
     q0 = f32x4.sub(f32x4.mul(s0, s0), q0);
     q1 = f32x4.sub(f32x4.mul(s1, s1), q1);
     q2 = f32x4.sub(f32x4.mul(s2, s2), q2);
@@ -77,27 +90,35 @@ function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, v
     total = f32x4.add(total, f32x4.add(f32x4.add(q0, q1), f32x4.add(q2, q3)));
   }
   if (twoLeft(laneBytes)) {
-    const column = table + k;
-    let s0 = zero(), s1 = zero(), sw = zero();
-    let q0 = zero(), q1 = zero();
+    const column = table + (k >> SHIFT);
+    const Q = squares + k;
+    let s0 = start(FROM, base + k), s1 = start(FROM, base + k + 16), sw = zero();
+    let q0 = start(FROM, Q), q1 = start(FROM, Q + 16);
     for (let i: usize = 0; i < slotBytes; i += 4) {
-      const record = column + <usize>load<u32>(features + i) * rowBytes;
-      let v0 = v128.load(record), v1 = v128.load(record, 16), w = v128.load(record, 32);
-      if (!ONE_HOT) {
-        const x = v128.load32_splat(values + i);
+      const record = column + <usize>load<u32>(features + i) * recordBytes;
+      let v0 = lanes4(FORMAT, record), v1 = lanes4(FORMAT, record + V), w = FROM ? zero() : v128.load(record, 32);
+      if (SCALED) {
+        const x = scale4(FORMAT, ONE_HOT, d, record - (k >> SHIFT), values + i);
         v0 = f32x4.mul(v0, x);
         v1 = f32x4.mul(v1, x);
-        w = f32x4.mul(w, x);
+        if (!FROM) w = f32x4.mul(w, x);
       }
       s0 = f32x4.add(s0, v0);
       s1 = f32x4.add(s1, v1);
-      sw = f32x4.add(sw, w);
+      if (!FROM) sw = f32x4.add(sw, w);
       q0 = madd(v0, v0, q0);
       q1 = madd(v1, v1, q1);
     }
-    v128.store(S + k, s0);
-    v128.store(S + k, s1, 16);
-    v128.store(S + k, sw, 32);
+    if (!FROM || S) {
+      v128.store(S + k, s0);
+      v128.store(S + k, s1, 16);
+    }
+    if (!FROM) v128.store(S + k, sw, 32);
+    if (FROM && S) {
+      v128.store(S + laneBytes + k, q0);
+      v128.store(S + laneBytes + k, q1, 16);
+      return 0;
+    }
     q0 = f32x4.sub(f32x4.mul(s0, s0), q0);
     q1 = f32x4.sub(f32x4.mul(s1, s1), q1);
     if (z) {
@@ -106,17 +127,22 @@ function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, v
     }
     return <f32>0.5 * hsum(f32x4.add(total, f32x4.add(q0, q1)));
   }
-  for (; k <= laneBytes; k += 16) {
-    const column = table + k;
-    let s = zero(), q = zero();
+  for (; FROM ? k < laneBytes : k <= laneBytes; k += 16) {
+    const column = table + (k >> SHIFT);
+    let s = start(FROM, base + k), q = start(FROM, squares + k);
     for (let i: usize = 0; i < slotBytes; i += 4) {
-      let v = v128.load(column + <usize>load<u32>(features + i) * rowBytes);
-      if (!ONE_HOT) v = f32x4.mul(v, v128.load32_splat(values + i));
+      const record = column + <usize>load<u32>(features + i) * recordBytes;
+      let v = lanes4(FORMAT, record);
+      if (SCALED) v = f32x4.mul(v, scale4(FORMAT, ONE_HOT, d, record - (k >> SHIFT), values + i));
       s = f32x4.add(s, v);
       q = madd(v, v, q);
     }
-    v128.store(S + k, s);
-    if (k == laneBytes) break; // that was w
+    if (!FROM || S) v128.store(S + k, s);
+    if (!FROM && k == laneBytes) break; // that was w
+    if (FROM && S) {
+      v128.store(S + laneBytes + k, q);
+      continue;
+    }
     q = f32x4.sub(f32x4.mul(s, s), q);
     if (z) v128.store(z + k, f32x4.mul(f32x4.splat(0.5), q));
     total = f32x4.add(total, q);
@@ -124,11 +150,62 @@ function pairwise(ONE_HOT: bool, S: usize, z: usize, d: Desc, features: usize, v
   return <f32>0.5 * hsum(total);
 }
 
+/** The value of a slot and the scale of its record, in every lane. */
+@inline
+function scale4(FORMAT: u32, ONE_HOT: bool, d: Desc, record: usize, value: usize): v128 {
+  if (FORMAT == I8) return f32x4.splat(factor(FORMAT, d, record, ONE_HOT ? 1 : load<f32>(value)));
+  return v128.load32_splat(value);
+}
+
+/**
+ * Second-order FM term of one row.   Rendle 2010, lemma 3.1
+ *
+ *   z[k] = 1/2 [ (Σ_s v[s,k] x[s])² - Σ_s (v[s,k] x[s])² ]
+ *
+ * `S` is kept for backward: dz[k]/dv[s,k] = x[s] (S[k] - v[s,k] x[s]). Behind it lies the linear part: records are
+ * [ v | w 0 0 0 ], so the same sum gives [ Σ_s w[s] x[s] 0 0 0 ].
+ *
+ * @param S        out  f32[Kp + 4]  Σ_s v[s,k] x[s], and of w behind it      overwritten
+ * @param z        out  f32[Kp]      z, or 0 when only its sum is wanted      overwritten
+ * @param d        in   table of f32, values
+ * @param features in   u32[slots]   feature ids, each <= n
+ * @param values   in   f32[slots]   feature values, or 0 when every value is 1
+ * @param slots         may be 0
+ * @returns Σ_k z[k]
+ */
 export function pairwiseForward(S: usize, z: usize, d: Desc, features: usize, values: usize, slots: u32): f32 {
   assert(((S | z) & 15) == 0);
   assertIds(d, features, slots);
-  if (values) return pairwise(false, S, z, d, features, values, slots);
-  return pairwise(true, S, z, d, features, 0, slots);
+  if (values) return pairwise(F32, false, false, S, z, 0, d, features, values, slots);
+  return pairwise(F32, true, false, S, z, 0, d, features, 0, slots);
+}
+
+/**
+ * Second-order FM term of a row whose first slots have left their sums, from a table of any format. A context that comes
+ * first in the row gives the bits of pairwiseForward.
+ *
+ *   z[k] = 1/2 [ (S[k] + Σ_s v[s,k] x[s])² - Q[k] - Σ_s (v[s,k] x[s])² ]
+ *
+ * @param sums     out  f32[2, Kp]   the sums of these slots, too, instead of z; or 0
+ * @param z        out  f32[Kp], or 0 when only its sum is wanted
+ * @param base     in   f32[2, Kp]   S, Q
+ * @param features in   u32[slots], each <= n
+ * @param values   in   f32[slots], or 0 when every value is 1
+ * @returns Σ_k z[k]; 0 with `sums`
+ */
+export function pairwiseFrom(
+  sums: usize, z: usize, base: usize, d: Desc, features: usize, values: usize, slots: u32,
+): f32 {
+  assertIds(d, features, slots);
+  const format = d.tableFormat;
+  if (values) {
+    if (format == F16) return pairwise(F16, false, true, sums, z, base, d, features, values, slots);
+    if (format == I8) return pairwise(I8, false, true, sums, z, base, d, features, values, slots);
+    return pairwise(F32, false, true, sums, z, base, d, features, values, slots);
+  }
+  if (format == F16) return pairwise(F16, true, true, sums, z, base, d, features, 0, slots);
+  if (format == I8) return pairwise(I8, true, true, sums, z, base, d, features, 0, slots);
+  return pairwise(F32, true, true, sums, z, base, d, features, 0, slots);
 }
 
 /**

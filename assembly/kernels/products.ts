@@ -15,12 +15,8 @@ export function gatherSlots(slots: usize, d: Desc, features: usize, values: usiz
     const j = load<u32>(features + i);
     known += u32(j != d.n);
     const v = d.table + <usize>j * rowBytes;
-    if (values) {
-      const x = v128.load32_splat(values + i);
-      for (let k: usize = 0; k < laneBytes; k += 16) v128.store(slots + k, f32x4.mul(x, v128.load(v + k)));
-    } else {
-      for (let k: usize = 0; k < laneBytes; k += 16) v128.store(slots + k, v128.load(v + k));
-    }
+    const x = values ? v128.load32_splat(values + i) : f32x4.splat(1);
+    for (let k: usize = 0; k < laneBytes; k += 16) v128.store(slots + k, f32x4.mul(x, v128.load(v + k)));
   }
   for (let k: usize = 0; k < laneBytes; k += 16) v128.store(slots + k, zero());
   return known;

@@ -1,9 +1,9 @@
 import { Desc } from "../abi";
-import { distinctBegin, distinctPairs, gatherPairs, scatterPairs } from "../kernels/distinct";
+import { distinctBegin, distinctPairs, gatherNew, gatherPairs, scatterPairs } from "../kernels/distinct";
 import { KEEP_ALL } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
 import {
-  attendedGradients, attendedRecords, attendedSlots, attendedSum, attendedWeights, chunkFields, pairCount, pairsBackward,
+  attendedGradients, attendedRecords, attendedSum, attendedWeights, chunkFields, pairCount, pairsBackward,
   pairsForward, rowBegin,
 } from "./attended";
 
@@ -60,15 +60,12 @@ export function sharedForward(d: Desc, b: u32, rows: u32, scratch: usize, traini
   const pairs: u32 = few ? 0 : findPairs(d, b, rows, scratch);
   store<u32>(scratch + d.sCounts, pairs, 8);
   if (!pairs) return false;
-  const slots = scratch + d.sBlockSlots, laneBytes = <usize>d.Kp << 2;
-  memory.fill(slots, 0, laneBytes);
+  const slots = scratch + d.sBlockSlots;
+  memory.fill(slots, 0, <usize>d.Kp << 2);
   for (let r: u32 = 0; r < rows; r++) {
-    store<f32>(d.yHat + (<usize>(b + r) << 2), attendedSlots(d, b + r, scratch));
-    let rowSlots = rowOf(d, scratch, r) + d.sRowSlots, from = scratch + d.sSlots;
-    for (const end = from + laneBytes * d.M; from < end; from += laneBytes, rowSlots += 4) {
-      const slot = load<u32>(rowSlots);
-      if (slot & 1) memory.copy(slots + slot - 1, from, laneBytes);
-    }
+    const begin = rowBegin(d, b + r), features = d.features + begin, values = d.values ? d.values + begin : 0;
+    const linear = gatherNew(slots, d, rowOf(d, scratch, r) + d.sRowSlots, features, values);
+    store<f32>(d.yHat + (<usize>(b + r) << 2), linear);
   }
   const Z = scratch + d.sPairHidden, C = scratch + d.sPairScores;
   pairsForward(d, scratch + d.sProducts, slots, d.fieldPairs, 0, scratch + d.sBlockPairs, pairs, C, Z, true);

@@ -234,9 +234,7 @@ export class Model {
       throw new IfmError("IFM_USAGE", `topK: expected a whole number from 1, got ${topK}`);
     }
     const request = checkRequest(this.config, context, candidates);
-    const { rowPtr, count } = request.candidates;
-    let longest = 0;
-    for (let r = 0; r < count; r++) longest = Math.max(longest, rowPtr[r + 1]! - rowPtr[r]!);
+    const { longest, count } = request.candidates;
     const session = this.#sessionFor(request.context.features.length + longest);
     const { indices, scores, unknown } = session.rank(request, topK ?? count);
     return {

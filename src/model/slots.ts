@@ -25,6 +25,8 @@ export interface SlotTable {
   count: number;
   /** First slot of each row, u32[count + 1]. */
   rowPtr: Uint32Array;
+  /** Slots of the longest row. */
+  longest: number;
   features: Uint32Array;
   /** f32[slots of all rows]; `null` when every value is 1. */
   values: Float32Array | null;
@@ -73,12 +75,14 @@ const show = (value: unknown) => (typeof value === "string" ? JSON.stringify(val
 /** @throws IfmError IFM_DATA */
 export function tableOfRows(where: string, rows: readonly FeatureRow[]): SlotTable {
   const rowPtr = new Uint32Array(rows.length + 1);
+  let longest = 0;
   const parts = rows.map((row, r) => {
     if (typeof row?.features?.length !== "number") {
       throw invalid(`${where}: row ${r}: expected { features, values }, found ${show(row)}`, "see docs/API.md");
     }
     const ids = idsOf(`${where}: row ${r}`, row.features);
     rowPtr[r + 1] = rowPtr[r]! + ids.length;
+    longest = Math.max(longest, ids.length);
     return ids;
   });
   const features = new Uint32Array(rowPtr[rows.length]!);
@@ -91,7 +95,7 @@ export function tableOfRows(where: string, rows: readonly FeatureRow[]): SlotTab
     values ??= new Float32Array(features.length).fill(1);
     values.set(numbersOf(`${where}: row ${r}`, row.values, parts[r]!.length), rowPtr[r]);
   });
-  return { count: rows.length, rowPtr, features, values };
+  return { count: rows.length, rowPtr, longest, features, values };
 }
 
 /** @throws IfmError IFM_DATA */
@@ -113,7 +117,7 @@ export function tableOfCandidates(candidates: CandidateTable | readonly FeatureR
   const values = candidates.values ? numbersOf("candidates", candidates.values, ids.length) : null;
   const rowPtr = new Uint32Array(count + 1);
   for (let r = 1; r <= count; r++) rowPtr[r] = r * width;
-  return { count, rowPtr, features: ids, values };
+  return { count, rowPtr, longest: count === 0 ? 0 : width, features: ids, values };
 }
 
 function isRows(candidates: CandidateTable | readonly FeatureRow[]): candidates is readonly FeatureRow[] {
@@ -151,13 +155,9 @@ export function positionsOf(
 }
 
 /** Rows without labels as a data set. */
-export function datasetOf({ count, rowPtr, features, values }: SlotTable): Dataset {
-  let [minSlots, maxSlots] = [count > 0 ? Infinity : 0, 0];
-  for (let r = 0; r < count; r++) {
-    const length = rowPtr[r + 1]! - rowPtr[r]!;
-    minSlots = Math.min(minSlots, length);
-    maxSlots = Math.max(maxSlots, length);
-  }
+export function datasetOf({ count, rowPtr, longest, features, values }: SlotTable): Dataset {
+  let minSlots = longest;
+  for (let r = 0; r < count; r++) minSlots = Math.min(minSlots, rowPtr[r + 1]! - rowPtr[r]!);
   const labels = new Float32Array(count);
   return {
     name: "rows",
@@ -168,7 +168,7 @@ export function datasetOf({ count, rowPtr, features, values }: SlotTable): Datas
     values,
     featureCount: 0,
     minSlots,
-    maxSlots,
+    maxSlots: longest,
     labelMin: 0,
     labelMax: 0,
   };

@@ -136,7 +136,7 @@ export const FIELDS = [
   ["diverged", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 type Field = (typeof FIELDS)[number][0];
 

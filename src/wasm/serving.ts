@@ -42,10 +42,25 @@ export function planServing(arena: Arena, config: ModelConfig, { Kp, layers }: L
   const contextAt = arena.take(4 * M);
   const candidateAt = arena.take(4 * M);
   // Of FM three vectors: sums, squares, z. Of the others a struct and what it points to.
-  const room = arena.take(isFM ? 12 * Kp : 4 * 9);
+  const room = arena.take(isFM ? 12 * Kp : 4 * 16);
   const list = () => arena.take(12 * (P + 4));
-  const floats = () => arena.take(4 * (P + 8));
-  const fields = isFM ? [] : [arena.take(4 * M), list(), 0, list(), 0, list(), floats(), floats(), floats()];
+  const floats = (count: number) => arena.take(4 * count);
+  const inputFloats = 4 * (layers[0]?.columns ?? 0);
+  const fields = isFM
+    ? []
+    : [
+        ...[
+          floats(4 * M),
+          floats(4 * M * Kp),
+          list(),
+          list(),
+          floats(P + 4),
+          floats(P + 4),
+          floats(4 * P),
+          floats(4 * P),
+        ],
+        ...[floats(12), floats(inputFloats), inputFloats],
+      ];
   const explain = arena.take(40);
   const linear = arena.take(8 * slots);
   const weights = arena.take(8 * P);
@@ -125,7 +140,8 @@ export function rankCandidates(
     while (candidates.rowPtr[end]! - begin > room) end--;
     const count = end - first;
     const rowPtr = u32(staging.rowPtr, count + 1);
-    for (let i = 0; i <= count; i++) rowPtr[i] = candidates.rowPtr[first + i]! - begin;
+    rowPtr.set(candidates.rowPtr.subarray(first, end + 1));
+    if (begin > 0) for (let i = 0; i <= count; i++) rowPtr[i]! -= begin;
     unknown += put(candidates, shared, begin, candidates.rowPtr[end]!);
     u32(serving.request, 10).set([
       shared,

@@ -5,5 +5,7 @@ testKernel(cases.matmul);
 testKernel(cases.matmulTransposedA);
 testKernel(cases.networkBegin);
 testKernel(cases.networkForward);
+testKernel(cases.networkStart);
+testKernel(cases.networkInputs);
 testKernel(cases.networkBackward);
 testKernel(cases.networkEnd);

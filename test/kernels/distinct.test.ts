@@ -3,5 +3,6 @@ import { testKernel } from "../support/kernel-case.js";
 
 testKernel(cases.distinctBegin);
 testKernel(cases.distinctPairs);
+testKernel(cases.gatherNew);
 testKernel(cases.gatherPairs);
 testKernel(cases.scatterPairs);

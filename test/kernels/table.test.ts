@@ -5,6 +5,6 @@ testKernel(cases.linearFrom);
 testKernel(cases.linearTerms);
 testKernel(cases.gatherAt);
 testKernel(cases.pairwiseFrom);
-testKernel(cases.pairwiseNorms);
+testKernel(cases.gatherFour);
 testKernel(cases.tableBegin);
 testKernel(cases.pairTerms);

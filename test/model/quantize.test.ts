@@ -5,7 +5,7 @@ import { quantizeTensors, toF16 } from "../../src/model/quantize.js";
 import { createTrainer } from "../../src/train/trainer.js";
 import { halfToNumber, type RefModel } from "../reference/index.js";
 import { Random } from "../support/random.js";
-import { configOf, datasetOf, modelOf, rowsOf } from "../support/session.js";
+import { configOf, datasetOf, modelOf, repeatingRows, rowsOf } from "../support/session.js";
 import { errorOf, toModel, weights } from "../support/train.js";
 
 const models: { name: string; model: RefModel }[] = [
@@ -44,6 +44,19 @@ describe("16-bit floats", () => {
       if (!even || toF16(middle - near) !== bits || toF16(-middle - near) !== 0x8000 + bits + 1) wrong.push(bits);
     }
     expect(wrong).toEqual([]);
+  });
+});
+
+describe.each(["afm", "ifm"] as const)("%s whose rows share their slots", (kind) => {
+  test.each(["f16", "int8"] as const)("%s: the score of a row is the same alone and among others", async (to) => {
+    const twin = modelOf(configOf({ model: kind, factors: 64, attentionFactors: 8, features: 40 }, 6), 1);
+    using model = await toModel(twin);
+    using small = await quantized(model, to);
+    for (const ones of [true, false]) {
+      const rows = repeatingRows(rowsOf(twin.config, 5, 2, { unknown: 3, ones }), 150, 3);
+      const alone = rows.map((row) => small.predict(datasetOf([row]))[0]!);
+      expect(Array.from(small.predict(datasetOf(rows)))).toEqual(alone);
+    }
   });
 });
 

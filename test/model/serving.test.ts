@@ -84,6 +84,15 @@ describe.each(models)("$name", ({ model: twin }) => {
     expect(ranking.unknownFeatures).toBe(unknown);
   });
 
+  test("ranks without a context, and with nothing but one", async () => {
+    using model = await toModel(twin);
+    const { rows } = requestOf(twin, 7, { unknown: 15 }, 1);
+    const joined = rows.map(({ slots }) => partOf(slots));
+    expectRanking(model, model.rank({ features: [] }, joined), rows);
+    const nothing = { features: [] };
+    expectRanking(model, model.rank(joined[0]!, [nothing, nothing]), [rows[0]!, rows[0]!]);
+  });
+
   test.each([1, 2, 3])("explains scores, case %i", async (seed) => {
     using model = await toModel(twin);
     const options = { ones: seed === 1, unknown: seed === 2 ? 0 : 10 };

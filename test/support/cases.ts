@@ -52,6 +52,7 @@ import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
 import { ACTIVATIONS, ATTENTION_FACTORS, cross, FACTORS, FIELD_FACTORS, pad4, SLOTS, sweep } from "./sweep.js";
 import { tableCases } from "./table-cases.js";
+import { togetherCases } from "./together-cases.js";
 
 type Numbers = ArrayLike<number>;
 
@@ -2243,6 +2244,7 @@ export const cases = {
   networkEnd,
   integratedGradients: integratedGradientsCase,
   ...tableCases,
+  ...togetherCases,
   batchNormStatistics,
   batchNormMoving,
   batchNormForward,

@@ -65,6 +65,21 @@ export interface TestKernels {
   linearFrom(sum: number, desc: Address, features: Address, values: Address, slots: number): number;
   linearTerms(out: Address, desc: Address, features: Address, values: Address, slots: number): void;
   gatherAt(slots: Address, desc: Address, at: Address, features: Address, values: Address, count: number): number;
+  gatherFour(out: Address, desc: Address, features: Address, values: Address): void;
+  spreadSlot(out: Address, slot: Address, Kp: number): void;
+  productsOfFour(
+    products: Address,
+    scores: Address,
+    desc: Address,
+    slots: Address,
+    pairs: Address,
+    count: number,
+  ): void;
+  concatOfFour(out: Address, T: Address, desc: Address, slots: Address, pair: Address): void;
+  softmaxOfFour(x: Address, share: Address, P: number, top: number, mass: number): void;
+  sumOfFour(out: Address, T: Address, c: Address, P: number): void;
+  networkStart(desc: Address, scratch: Address, sums: Address, share: Address): Address;
+  networkInputs(sums: Address, desc: Address, x: Address, first: number, inputs: number): void;
   pairwiseFrom(
     sums: Address,
     z: Address,
@@ -75,14 +90,15 @@ export interface TestKernels {
     slots: number,
   ): number;
   pairwiseNorms(
+    out: Address,
     linear: number,
     base: Address,
-    norm: number,
     desc: Address,
+    rowPtr: Address,
     features: Address,
     values: Address,
-    slots: number,
-  ): number;
+    rows: number,
+  ): void;
   tableBegin(desc: Address): void;
   pairTerms(
     out: Address,
@@ -124,6 +140,7 @@ export interface TestKernels {
     features: Address,
     values: Address,
   ): number;
+  gatherNew(slots: Address, desc: Address, rowSlots: Address, features: Address, values: Address): number;
   gatherPairs(H: Address, c: Address, Z: Address, C: Address, rowPairs: Address, Ap: number, Pp: number): void;
   scatterPairs(dZ: Address, dC: Address, HT: Address, dc: Address, rowPairs: Address, Ap: number, P: number): void;
   attentionForward(logits: Address, H: Address, desc: Address, P: number): void;

@@ -10,7 +10,7 @@ import type { Random } from "./random.js";
 import { cross, FACTORS, pad4, SLOTS } from "./sweep.js";
 
 const FORMATS = ["F32", "F16", "I8"] as const satisfies TableFormat[];
-const FEATURES = 7;
+export const FEATURES = 7;
 const NONE = new Float32Array(0);
 
 const words = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.buffer);
@@ -22,7 +22,7 @@ function half(random: Random): number {
 }
 
 /** n records and the record n of zeros. `derived`: with what tableBegin makes. */
-function smallTable(random: Random, format: TableFormat, K: number, derived = true): Uint32Array {
+export function smallTable(random: Random, format: TableFormat, K: number, derived = true): Uint32Array {
   const Kp = pad4(K);
   const { lane, record } = recordSizes(format, Kp);
   const bytes = new Uint8Array((FEATURES + 1) * record);
@@ -56,25 +56,26 @@ function smallTable(random: Random, format: TableFormat, K: number, derived = tr
 const someFeatures = (random: Random, slots: number): Uint32Array =>
   Uint32Array.from({ length: slots }, () => random.int(FEATURES + 1));
 
-const tableDesc = (format: TableFormat, K: number, table: number) => ({
+export const tableDesc = (format: TableFormat, K: number, table: number) => ({
   n: FEATURES,
   table,
   Kp: pad4(K),
   tableFormat: TABLE[format],
+  rowFloats: pad4(K) + 4,
   recordBytes: recordSizes(format, pad4(K)).record,
 });
 
-const shapes = cross({ format: FORMATS, K: [...FACTORS, 20, 36], slots: [0, ...SLOTS], oneHot: [true, false] });
-type Shape = (typeof shapes)[number];
+export const shapes = cross({ format: FORMATS, K: [...FACTORS, 20, 36], slots: [0, ...SLOTS], oneHot: [true, false] });
+export type Shape = Omit<(typeof shapes)[number], "slots"> & { slots: number };
 
-const rowBuffers = ({ format, K, slots, oneHot }: Shape, random: Random) => ({
+export const rowBuffers = ({ format, K, slots, oneHot }: Shape, random: Random) => ({
   table: input(smallTable(random, format, K)),
   features: input(someFeatures(random, slots)),
   values: input(oneHot ? NONE : random.values(slots)),
 });
 
 /** v x and w x of each slot. */
-function decoded(
+export function decoded(
   { table, features, values }: { table: Uint32Array; features: Uint32Array; values: Float32Array },
   { format, K }: Shape,
 ) {
@@ -85,10 +86,10 @@ function decoded(
   });
 }
 
-const total = (terms: number[]) => terms.reduce((sum, term) => sum + term, 0);
-const size = (terms: number[]) => terms.reduce((sum, term) => sum + Math.abs(term), 0);
+export const total = (terms: number[]) => terms.reduce((sum, term) => sum + term, 0);
+export const size = (terms: number[]) => terms.reduce((sum, term) => sum + Math.abs(term), 0);
 /** Sums of terms with the sums of their sizes. */
-const summed = (lists: number[][]): Expected => ({ values: lists.map(total), scale: lists.map(size) });
+export const summed = (lists: number[][]): Expected => ({ values: lists.map(total), scale: lists.map(size) });
 
 const linearFrom = kernelCase({
   kernel: "linearFrom",
@@ -150,7 +151,7 @@ const gatherAt = kernelCase({
 });
 
 /** Sums and squares of slots that are not there. */
-function baseOf(random: Random, K: number): Float32Array {
+export function baseOf(random: Random, K: number): Float32Array {
   const out = new Float32Array(2 * pad4(K));
   out.set(random.values(K));
   out.set(random.values(K, 0.1, 1), pad4(K));
@@ -192,34 +193,6 @@ const pairwiseFrom = kernelCase({
       z: wants === "z" ? { values: z, scale: zScale } : exactly([]),
       returns: wants === "sums" ? exactly([0]) : { values: [total(z)], scale: total(zScale) },
     };
-  },
-});
-
-const small = shapes.filter(({ format }) => format !== "F32");
-
-const pairwiseNorms = kernelCase({
-  kernel: "pairwiseNorms",
-  tolerance: 5e-7,
-  shapes: small,
-  buffers: (shape, random) => ({
-    ...rowBuffers(shape, random),
-    base: input(baseOf(random, shape.K).slice(0, pad4(shape.K))),
-    start: input(random.values(2)),
-  }),
-  desc: ({ format, K }, at) => tableDesc(format, K, at.table),
-  call: ({ kernels, memory, at, shape: { slots, oneHot } }) => {
-    const [linear, norm] = new Float32Array(memory.buffer, at.start, 2) as unknown as [number, number];
-    return kernels.pairwiseNorms(linear, at.base, norm, at.desc, at.features, oneHot ? 0 : at.values, slots);
-  },
-  twin: (values, shape) => {
-    const rows = decoded(values, shape);
-    const S = Array.from({ length: shape.K }, (_, k) => [values.base[k]!, ...rows.map(({ u }) => u[k]!)]);
-    const squares = rows.map(({ u }) => total(u.map((x) => x * x)));
-    const [linear, norm] = values.start as unknown as [number, number];
-    const terms = [linear, ...rows.map(({ w }) => w)];
-    const pairs = [...S.map((lane) => total(lane) ** 2 / 2), -norm / 2, ...squares.map((square) => -square / 2)];
-    const scale = size(terms) + total(S.map((lane) => size(lane) ** 2)) + Math.abs(norm) + total(squares);
-    return { returns: { values: [total([...terms, ...pairs])], scale } };
   },
 });
 
@@ -362,7 +335,6 @@ export const tableCases = {
   linearTerms,
   gatherAt,
   pairwiseFrom,
-  pairwiseNorms,
   tableBegin,
   pairTerms,
   topKeep,
