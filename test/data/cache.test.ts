@@ -219,6 +219,8 @@ describe("a damaged cache", () => {
       expect(await refused(array(0, 1), f32(bad)), `label ${bad}`).toBe(true);
       expect(await refused(array(3, 1), f32(bad)), `value ${bad}`).toBe(true);
     }
+    expect(await refused(0, (buffer) => buffer.write("IFMCACHE")), "another magic").toBe(true);
+    expect(await refused(8, u32(2)), "another version").toBe(true);
     expect(await refused(array(1, 0), u32(1)), "first rowPtr").toBe(true);
     expect(await refused(array(1, 1), u32(5)), "rowPtr that descends").toBe(true);
     expect(await refused(array(1, 3), u32(6)), "last rowPtr").toBe(true);

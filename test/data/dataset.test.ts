@@ -87,7 +87,12 @@ describe("placeOf", () => {
 
 describe("checkRows", () => {
   it("takes what readers give, and what fits", async () => {
-    for (const data of [await readLibfm("1 0:1 1:1\n-1 2:0.5\n"), rows(), rows({ values: null })]) {
+    for (const data of [
+      await readLibfm("1 0:1 1:1\n-1 2:0.5\n"),
+      await readLibfm("1\n-1 2:0.5\n"),
+      rows(),
+      rows({ values: null }),
+    ]) {
       expect(() => checkRows(data)).not.toThrow();
     }
   });

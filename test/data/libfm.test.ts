@@ -301,7 +301,13 @@ describe("errors", () => {
     [`1 ${"9".repeat(40)}`, 1, 3, `expected "id:value", found "${"9".repeat(40)}"`, `write "${"9".repeat(40)}:1"`],
     [`1 ${"9".repeat(41)}`, 1, 3, `expected "id:value", found "${"9".repeat(40)}…"`, `write "${"9".repeat(40)}…:1"`],
     [`${"\u{1f600}".repeat(40)} 1:1`, 1, 1, `expected a number as label, found "${"\u{1f600}".repeat(40)}"`, "decimal"],
-    [`${"\u{1f600}".repeat(41)} 1:1`, 1, 1, `expected a number as label, found "${"\u{1f600}".repeat(40)}…"`, "decimal"],
+    [
+      `${"\u{1f600}".repeat(41)} 1:1`,
+      1,
+      1,
+      `expected a number as label, found "${"\u{1f600}".repeat(40)}…"`,
+      "decimal",
+    ],
     ["a\x7f 1:1", 1, 1, 'expected a number as label, found "a\\x7f"', "binary"],
     ["a\x1f 1:1", 1, 1, 'expected a number as label, found "a\\x1f"', "binary"],
     ["a\u0080 1:1", 1, 1, 'expected a number as label, found "a\\x80"', "decimal"],
@@ -467,6 +473,17 @@ describe("lenient mode", () => {
       minSlots: 0,
       featureCount: 0,
     });
+  });
+
+  it("leaves out rows that have another number of slots", () => {
+    const errors: IfmError[] = [];
+    const options = { slots: 1, onError: (error: IfmError) => errors.push(error) };
+    const { labels, features } = parse("1 1:1\n2 2:1 3:1\n3\n4 4:1\n", options);
+    expect([[...labels], [...features]]).toEqual([
+      [1, 4],
+      [1, 4],
+    ]);
+    expect(errors.map((error) => error.line)).toEqual([2, 3]);
   });
 
   it("goes on after a line that is too long", () => {

@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { IfmError } from "../../src/errors.js";
-import { encodeSafetensors, type Tensor } from "../../src/model/safetensors.js";
+import { dataParts, encodeSafetensors, type Tensor } from "../../src/model/safetensors.js";
 import { type DecodeOptions, decodeSafetensors } from "../../src/model/safetensors-read.js";
 
 const MAX_HEADER_BYTES = 16 * 1024 * 1024;
@@ -79,6 +79,12 @@ describe("encode", () => {
     expect(Buffer.from(bytes).toString("latin1")).toBe(
       `${String.fromCharCode(header.length)}\0\0\0\0\0\0\0${header}\0\0\x80\x3f\0\0\0\xc0`,
     );
+  });
+
+  test("writes numbers from where they are", () => {
+    const { name, shape, data } = tensor("a", [2], [1, -2]);
+    const [bytes] = dataParts([{ name, shape, length: 2, dtype: "F32", parts: () => [data] }]);
+    expect(bytes!.buffer).toBe(data.buffer);
   });
 
   test("leaves out empty metadata, and needs no tensors", () => {

@@ -151,7 +151,12 @@ export class Copy {
 
 /** A tester that is ready. */
 function start(folder) {
-  const tester = fork(TESTER, { cwd: folder, detached: true, stdio: ["ignore", "ignore", "inherit", "ipc"], env: { ...process.env, ...MEMORY } });
+  const tester = fork(TESTER, {
+    cwd: folder,
+    detached: true,
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    env: { ...process.env, ...MEMORY },
+  });
   running.add(tester.pid);
   return new Promise((resolve, reject) => {
     tester.once("message", () => resolve(tester));

@@ -53,7 +53,8 @@ const drawn = wanted
 
 mkdirSync(WORK, { recursive: true });
 const log = join(WORK, "results.jsonl");
-const before = values.again && existsSync(log) ? readFileSync(log, "utf8").split("\n").filter(Boolean).map(JSON.parse) : [];
+const before =
+  values.again && existsSync(log) ? readFileSync(log, "utf8").split("\n").filter(Boolean).map(JSON.parse) : [];
 /** The whole text of a file with a fault tells it from all others. */
 const idOf = ({ file, mutant }) => createHash("sha256").update(`${file}\n${mutant.code}`).digest("base64url");
 const noticed = new Map(before.filter(({ outcome }) => outcome !== "survived").map((result) => [result.id, result]));

@@ -32,10 +32,8 @@ const at = (...places) => TESTS.filter((test) => places.includes(test) || places
 
 /** Tests of readers that have none of their own name. */
 const SHARED = {
-  "id-set": "check",
   "libfm-errors": "libfm",
   load: "read",
-  streams: "gzip",
   "safetensors-read": "safetensors",
   "format-read": "format",
   xxhash: "checkpoint-format",
@@ -55,7 +53,9 @@ function kernelTests(file) {
   if (file === "assembly/simd.ts") return at("test/kernels");
   const own = at(`test/kernels/${basename(file)}`.replace(/\.ts$/, ".test.ts"));
   if (own.length > 0 || !file.startsWith("assembly/kernels/")) return own;
-  const exported = [...readFileSync(join(ROOT, file), "utf8").matchAll(/^export function (\w+)/gm)].map(([, name]) => name);
+  const exported = [...readFileSync(join(ROOT, file), "utf8").matchAll(/^export function (\w+)/gm)].map(
+    ([, name]) => name,
+  );
   const uses = new RegExp(`\\b(${exported.join("|")})\\b`);
   return at("test/kernels").filter((test) => uses.test(readFileSync(join(ROOT, test), "utf8")));
 }
