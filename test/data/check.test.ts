@@ -153,6 +153,10 @@ describe("checkDataset", () => {
       zero: { count: 2, lines: [1, 3] },
       large: { count: 2, lines: [2, 4] },
     });
+    expect(report.positions).toEqual([
+      { position: 1, features: 1, minId: 0, maxId: 0 },
+      { position: 2, features: 1, minId: 1, maxId: 1 },
+    ]);
     expect(messages(report)).toEqual([
       "position 1 is feature 0 in every row and tells nothing",
       "position 2 is feature 1 in every row and tells nothing",
