@@ -111,6 +111,21 @@ describe.each(models)("$name", ({ model: twin }) => {
   });
 });
 
+// Numbers of factors that leave nothing, one vector or two, three behind whole blocks of four.
+test.each([3, 8, 12, 16, 20, 24, 28, 40])(
+  "fm, K %i: behind a context that comes first are the bits of predict",
+  async (factors) => {
+    const twin = modelOf(configOf({ model: "fm", factors, features: 40 }), factors);
+    using model = await toModel(twin);
+    for (const ones of [true, false]) {
+      const { rows, context, table } = requestOf(twin, 37, { ones, unknown: 5 }, factors);
+      const scores = model.predict(datasetOf(rows));
+      const ranking = model.rank(context, table);
+      expect(ranking.scores).toEqual(Float32Array.from(ranking.indices, (index) => scores[index]!));
+    }
+  },
+);
+
 describe("what callers give", () => {
   const { model: twin } = models.find(({ name }) => name === "ifm")!;
   const context = { features: [1, 2, 3] };

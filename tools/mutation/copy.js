@@ -1,7 +1,7 @@
 // Copies of the project that faults are put into.
 
 import { fork } from "node:child_process";
-import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { listed, ROOT, stagesOf } from "./stages.js";
@@ -24,6 +24,9 @@ const OUTPUTS = [
   ...["ifm", "ifm-predict", "ifm-threads", "ifm-fast"].map((name) => `wasm/${name}.wasm`),
   ...["debug", "debug-threads", "kernels"].map((name) => `build/${name}.wasm`),
 ];
+
+/** Those without a fault; the project may build others meanwhile. */
+const sound = OUTPUTS.map((name) => ({ name, bytes: readFileSync(join(ROOT, name)) }));
 
 /** Process groups of the testers: they end with this program. */
 const running = new Set();
@@ -53,6 +56,7 @@ export class Copy {
       if (/^(docs|bench|demo|\.)/.test(file) && !file.startsWith(".gitignore")) continue;
       cpSync(join(ROOT, file), join(this.#folder, file));
     }
+    for (const folder of ["build", "wasm"]) mkdirSync(join(this.#folder, folder));
     this.#restoreModules();
     // Bits do not depend on the optimizer, the time of a build does.
     const config = JSON.parse(readFileSync(join(ROOT, "asconfig.json"), "utf8"));
@@ -145,7 +149,7 @@ export class Copy {
 
   /** Puts modules without a fault in their place. */
   #restoreModules() {
-    for (const built of OUTPUTS) cpSync(join(ROOT, built), join(this.#folder, built));
+    for (const { name, bytes } of sound) writeFileSync(join(this.#folder, name), bytes);
   }
 }
 
