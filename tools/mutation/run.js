@@ -53,34 +53,42 @@ const drawn = wanted
 
 mkdirSync(WORK, { recursive: true });
 const log = join(WORK, "results.jsonl");
-const before =
-  values.again && existsSync(log) ? readFileSync(log, "utf8").split("\n").filter(Boolean).map(JSON.parse) : [];
-/** The whole text of a file with a fault tells it from all others. */
-const idOf = ({ file, mutant }) => createHash("sha256").update(`${file}\n${mutant.code}`).digest("base64url");
-const noticed = new Map(before.filter(({ outcome }) => outcome !== "survived").map((result) => [result.id, result]));
-const known = drawn.map((fault) => noticed.get(idOf(fault))).filter(Boolean);
-const queue = drawn.filter((fault) => !noticed.has(idOf(fault)));
-
-const results = [...known];
-writeFileSync(log, results.map((result) => `${JSON.stringify(result)}\n`).join(""));
+/** Results of the run before, by fault; the last is the one that counts. */
+const before = new Map();
+if (values.again && existsSync(log)) {
+  for (const line of readFileSync(log, "utf8").split("\n").filter(Boolean)) {
+    const result = JSON.parse(line);
+    before.set(result.id, result);
+  }
+}
+for (const fault of drawn) {
+  // The whole text of a file with a fault tells it from all others.
+  fault.id = createHash("sha256").update(`${fault.file}\n${fault.mutant.code}`).digest("base64url");
+}
+const results = new Map(drawn.filter(({ id }) => before.has(id)).map(({ id }) => [id, before.get(id)]));
+writeFileSync(log, [...results.values()].map((result) => `${JSON.stringify(result)}\n`).join(""));
+// What has not been tried yet comes first, then what has survived.
+const queue = drawn
+  .filter(({ id }) => (results.get(id)?.outcome ?? "survived") === "survived")
+  .sort((a, b) => Number(results.has(a.id)) - Number(results.has(b.id)));
 const began = performance.now();
+let tried = 0;
 
 async function work(index) {
   const copy = new Copy(index);
   const isTime = () => performance.now() - began < 60_000 * Number(values.minutes);
   for (let next = queue.shift(); next !== undefined && isTime(); next = queue.shift()) {
-    const { file, mutant } = next;
+    const { id, file, mutant } = next;
     const { code, ...what } = mutant;
     const start = performance.now();
     const outcome = await copy.try(file, code);
     const seconds = Number(((performance.now() - start) / 1000).toFixed(1));
-    results.push({ id: idOf(next), file, outcome, seconds, ...what });
-    appendFileSync(log, `${JSON.stringify(results.at(-1))}\n`);
-    const tried = results.length - known.length;
-    const left = ((performance.now() - began) / 60_000 / tried) * (drawn.length - results.length);
+    results.set(id, { id, file, outcome, seconds, ...what });
+    appendFileSync(log, `${JSON.stringify(results.get(id))}\n`);
+    const left = ((performance.now() - began) / 60_000 / ++tried) * queue.length;
     const fault = `${what.was} → ${what.is}`.replaceAll(/\s+/g, " ");
     console.error(
-      `${results.length}/${drawn.length} ${outcome.padEnd(9)} ${seconds} s ${file}:${what.line} ${fault} (${left.toFixed(0)} min left)`,
+      `${results.size}/${drawn.length} ${outcome.padEnd(9)} ${seconds} s ${file}:${what.line} ${fault} (${left.toFixed(0)} min left)`,
     );
   }
   copy.end();
@@ -88,26 +96,24 @@ async function work(index) {
 await Promise.all(Array.from({ length: Number(values.workers) }, (_, index) => work(index)));
 Copy.end();
 
-const counted = (list, outcome) => list.filter((result) => result.outcome === outcome).length;
-const score = (list) => {
-  const killed = counted(list, "killed") + counted(list, "timed out");
-  const all = killed + counted(list, "survived");
+const counted = (some, outcome) => some.filter((result) => result.outcome === outcome).length;
+const score = (some) => {
+  const killed = counted(some, "killed") + counted(some, "timed out");
+  const all = killed + counted(some, "survived");
   return all === 0 ? "–" : `${((100 * killed) / all).toFixed(0)} %`;
 };
-const folders = [...new Set(results.map(({ file }) => dirname(file)))].sort();
-const rows = [
-  ...folders.map((folder) => [folder, results.filter(({ file }) => dirname(file) === folder)]),
-  ["all", results],
-];
+const list = [...results.values()];
+const folders = [...new Set(list.map(({ file }) => dirname(file)))].sort();
+const rows = [...folders.map((folder) => [folder, list.filter(({ file }) => dirname(file) === folder)]), ["all", list]];
 const table = [
   "| | faults | noticed by a test | by its time | survived | score |",
   "| --- | ---: | ---: | ---: | ---: | ---: |",
   ...rows.map(
-    ([name, list]) =>
-      `| ${name} | ${list.length - counted(list, "invalid")} | ${counted(list, "killed")} | ${counted(list, "timed out")} | ${counted(list, "survived")} | ${score(list)} |`,
+    ([name, some]) =>
+      `| ${name} | ${some.length - counted(some, "invalid")} | ${counted(some, "killed")} | ${counted(some, "timed out")} | ${counted(some, "survived")} | ${score(some)} |`,
   ),
 ].join("\n");
-const survivors = results
+const survivors = list
   .filter(({ outcome }) => outcome === "survived")
   .sort((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1))
   .map(({ file, line, was, is }) => `${file}:${line}  ${was} → ${is}`.replaceAll(/\s+/g, " "));

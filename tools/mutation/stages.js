@@ -46,7 +46,12 @@ const BATCHES = [
   at("test/models", "test/model/serving.test.ts", "test/model/quantize.test.ts", "test/train/pinned.test.ts"),
 ];
 const SERVING = at("test/model/serving.test.ts");
-const WHOLE = at("test/train/reproducible.test.ts", "test/wasm/abi.test.ts", "test/wasm/bounds.test.ts");
+const WHOLE = at(
+  "test/train/reproducible.test.ts",
+  "test/train/divergence.test.ts",
+  "test/wasm/abi.test.ts",
+  "test/wasm/bounds.test.ts",
+);
 
 /** Tests of what a file of kernels exports, one kernel at a time. */
 function kernelTests(file) {
