@@ -127,6 +127,30 @@ describe("encode", () => {
   });
 });
 
+test("a machine that keeps numbers the other way round swaps their bytes, when it writes and when it reads", async () => {
+  // Which way is seen from the bytes of a 1 in 16 bits; the modules are loaded anew by a machine that says the other.
+  vi.resetModules();
+  vi.stubGlobal(
+    "Uint16Array",
+    class {
+      buffer = Uint8Array.of(0, 1).buffer;
+    },
+  );
+  const write = await import("../../src/model/safetensors.js");
+  const read = await import("../../src/model/safetensors-read.js");
+  vi.unstubAllGlobals();
+  vi.resetModules();
+  const given = [tensor("a", [3], [1, -2, 0.1])];
+  const bytes = write.encodeSafetensors(given, {});
+  const words = (of: Uint8Array) =>
+    Array.from({ length: 3 }, (_, i) => Array.from(of.slice(-12).subarray(4 * i, 4 * i + 4)));
+  expect(words(bytes)).toEqual(words(encodeSafetensors(given, {})).map((word) => word.toReversed()));
+  expect(read.decodeSafetensors(bytes).tensors.get("a")).toEqual(given[0]);
+  expect(read.decodeSafetensors(moved(bytes, 1)).tensors.get("a")).toEqual(given[0]);
+  const [part] = write.dataParts([{ ...given[0]!, length: 3, dtype: "F32", parts: () => [given[0]!.data] }]);
+  expect(part!.buffer).not.toBe(given[0]!.data.buffer);
+});
+
 describe("decode", () => {
   test("gives back what was written, for any tensors, metadata and address", () => {
     const tensors = fc.uniqueArray(

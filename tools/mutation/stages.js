@@ -34,6 +34,7 @@ const at = (...places) => TESTS.filter((test) => places.includes(test) || places
 const SHARED = {
   "libfm-errors": "libfm",
   load: "read",
+  zlib: "open",
   "safetensors-read": "safetensors",
   "format-read": "format",
   xxhash: "checkpoint-format",
