@@ -23,7 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { crc32, gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   cacheBytes,
   cacheName,
@@ -286,6 +286,27 @@ describe("loadCached", () => {
     const { fromCache } = await loadCached(path);
     if (Date.now() - now < 100) expect(existsSync(cacheName(path))).toBe(false);
     expect(fromCache).toBe(false);
+  });
+
+  it("writes one from a tenth of a second after the last change on", async () => {
+    const path = fresh();
+    writeFileSync(path, longText());
+    const { ctimeNs } = statSync(path, { bigint: true });
+    const milliseconds = Number(ctimeNs / 1_000_000n);
+    const now = vi.spyOn(Date, "now");
+    try {
+      for (const [after, isThere] of [
+        [0, false],
+        [100, false],
+        [101, true],
+      ] as const) {
+        now.mockReturnValue(milliseconds + after);
+        expect((await loadCached(path)).fromCache).toBe(false);
+        expect(existsSync(cacheName(path)), `after ${after} ms`).toBe(isThere);
+      }
+    } finally {
+      now.mockRestore();
+    }
   });
 
   it("reads a source again that has changed", async () => {

@@ -141,6 +141,25 @@ describe("what is refused", () => {
     expect(await refusal(next)).toBe("checkpoint: expected format version 1, found 2");
   });
 
+  test("in the name of its file, when it has one", async () => {
+    const next = bytes.slice();
+    next[8] = 2;
+    const file = (content: Uint8Array, name?: string): CheckpointFile => ({
+      bytes: content.length,
+      read: (at, target) => target.set(content.subarray(at, at + target.length)),
+      ...(name !== undefined && { name }),
+    });
+    const named = await errorOf(checkCheckpoint(file(next, "a.ifmckpt")));
+    expect(named).toMatchObject({ file: "a.ifmckpt", hint: "another ifm-wasm may read it" });
+    expect(named.message).toBe("a.ifmckpt: checkpoint: expected format version 1, found 2");
+    const short = await errorOf(checkCheckpoint(file(bytes.subarray(0, 47))));
+    expect([short.file, short.hint, short.message]).toEqual([
+      undefined,
+      undefined,
+      "checkpoint: expected at least 48 bytes, found 47",
+    ]);
+  });
+
   test("any bit that has changed", async () => {
     const random = new Random(5);
     // The front whole, of the rest some; the last 12 bytes are padding.

@@ -158,7 +158,7 @@ function start(folder) {
   const tester = fork(TESTER, {
     cwd: folder,
     detached: true,
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
     env: { ...process.env, ...MEMORY },
   });
   running.add(tester.pid);
