@@ -4,6 +4,12 @@ import { readFile } from "./host.js";
 /** A quiet NaN that no computation makes: memory that nobody may read or write. As an address it lies beyond any memory. */
 export const NAN_WORD = 0x7fc0dead;
 
+/**
+ * The same, another one every 16 bytes. Processors hand a NaN on as it is: one that was read beside a buffer is no longer
+ * in its place when it is written beside another.
+ */
+export const nanWordAt = (address: number): number => 0x7fc00001 + (address >>> 4);
+
 /** A compiled module of this checkout; global-setup.ts has seen to it that it is fresh. */
 export function readModule(path: string): WebAssembly.Module {
   return new WebAssembly.Module(readFile(path));
