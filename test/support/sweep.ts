@@ -1,7 +1,9 @@
 import { Random } from "./random.js";
 
-/** Every tail up to four vectors; one, two and three vectors behind a block of four; and two sizes of practice. */
-export const FACTORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 24, 27, 64, 256] as const;
+/** Every tail up to four vectors, and two sizes of practice. */
+export const FACTORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 64, 256] as const;
+/** Of single kernels also those with two and three vectors behind a block of four. */
+export const KERNEL_FACTORS = [...FACTORS, 24, 27] as const;
 export const SLOTS = [1, 2, 3, 10] as const;
 export const ATTENTION_FACTORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16] as const;
 export const FIELD_FACTORS = [1, 2, 3, 4, 5, 8, 16] as const;
