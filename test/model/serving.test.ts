@@ -21,6 +21,11 @@ const models: { name: string; model: RefModel }[] = [
       return { name: shared ? `${kind}, shared fields` : kind, model: modelOf(configOf({ ...part, ...fields }, 5), 3) };
     }),
   ),
+  // More pairs than are worked on at once, of the context and of candidates.
+  {
+    name: "ifm, K 256",
+    model: modelOf(configOf({ model: "ifm", factors: 256, attentionFactors: 6, features: 40 }, 8), 6),
+  },
   { name: "inn without hidden layers", model: modelOf(configOf({ model: "inn", factors: 4, features: 40 }, 4), 5) },
 ];
 
