@@ -262,6 +262,25 @@ describe("maybeGunzip", () => {
     expect(given).toBeLessThanOrEqual(2 ** 26);
   });
 
+  it("gives files of any size up to 200 bytes from each", async () => {
+    const compressed = Buffer.alloc(2 ** 19);
+    compressed.set([0x1f, 0x8b]);
+    const given = async (bytes: number) => {
+      async function* decompress(source: AsyncIterable<Uint8Array>) {
+        for await (const _ of source);
+        for (let left = bytes; left > 0; left -= 2 ** 20) yield new Uint8Array(Math.min(left, 2 ** 20));
+      }
+      let sum = 0;
+      for await (const chunk of maybeGunzip(chunksOf(compressed, 1000), "t.gz", decompress)) sum += chunk.length;
+      return sum;
+    };
+    expect(await given(200 * 2 ** 19)).toBe(200 * 2 ** 19);
+    await expect(given(200 * 2 ** 19 + 1)).rejects.toMatchObject({
+      message: "t.gz: gzip data: expected at most 200 bytes from each byte, found 104857601 from 524288",
+      hint: "decompress it first if this is meant to be",
+    });
+  });
+
   it("gives small files whatever their ratio", async () => {
     const line = Buffer.alloc(2 ** 20, "1 0:1\n");
     expect((await collect(maybeGunzip(chunksOf(gzipSync(line, { level: 9 }))))).equals(line)).toBe(true);
