@@ -257,6 +257,13 @@ describe("decode", () => {
     expect(refused(bytes).message).toBe('tensor "w": expected finite values, found none as value 1 (at [1])');
   });
 
+  test("a message has 60 characters of a name", () => {
+    const message = (length: number) =>
+      refused(file(`{${entry("n".repeat(length), "[1]", "[0,4]", '"F64"')}}`, 4)).message;
+    expect(message(60)).toMatch(/^tensor "n{60}": /);
+    expect(message(61)).toMatch(/^tensor "n{60}…": /);
+  });
+
   test("nothing in a message can steer a terminal", () => {
     const name = `\u001b[2J\u009b2J\u202e${"x".repeat(1000)}`;
     const { message } = refused(file(`{${entry(name, "[1]", "[0,4]", '"F64"')}}`, 4));
