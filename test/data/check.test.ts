@@ -150,6 +150,19 @@ describe("checkDataset", () => {
     expect(messages(six)).toContain("6 rows without features (lines 2, 3, 4, 5, 6, …)");
   });
 
+  it("names a line once, however often something is in it", async () => {
+    const report = await checkDataset("1 0:0 1:0 2:5e4\n0 0:0 1:-5e4 2:-5e4\n");
+    expect(report.values.zero).toEqual({ count: 3, lines: [1, 2] });
+    expect(report.values.large).toEqual({ count: 3, lines: [1, 2] });
+  });
+
+  it("says of two rows already that a position is the same in all of them, of one row not", async () => {
+    expect(messages(await checkDataset("1 0:1 1:1\n0 0:1 2:1\n"))).toEqual([
+      "position 1 is feature 0 in every row and tells nothing",
+    ]);
+    expect(messages(await checkDataset("1 0:1 1:1\n"))).toEqual([]);
+  });
+
   it("survives the largest id", async () => {
     const report = await checkDataset("1 2147483647:1\n0 0:1\n");
     expect(report.features).toMatchObject({

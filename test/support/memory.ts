@@ -5,10 +5,10 @@ import { readFile } from "./host.js";
 export const NAN_WORD = 0x7fc0dead;
 
 /**
- * The same, another one every 16 bytes. Processors hand a NaN on as it is: one that was read beside a buffer is no longer
- * in its place when it is written beside another.
+ * A NaN that no computation gives, another one every 16 bytes: a signaling one, so that who computes with what lies beside a
+ * buffer and stores it there leaves a quiet one; and who copies it from beside one buffer to beside another is seen by its place.
  */
-export const nanWordAt = (address: number): number => 0x7fc00001 + (address >>> 4);
+export const nanWordAt = (address: number): number => 0x7f800001 + (address >>> 4);
 
 /** A compiled module of this checkout; global-setup.ts has seen to it that it is fresh. */
 export function readModule(path: string): WebAssembly.Module {
