@@ -1,6 +1,6 @@
 import { DESC_BYTES, Desc, FIELDS } from "../../src/wasm/abi.js";
 import { instantiateTestKernels, type TestKernels } from "./kernels.js";
-import { NAN_WORD, nanWordAt } from "./memory.js";
+import { fillWithNaN, NAN_WORD, nanWordAt } from "./memory.js";
 
 export type Data = Float32Array | Float64Array | Uint32Array | Int16Array;
 
@@ -56,17 +56,12 @@ export class GuardedMemory {
     this.#constants = new Uint8Array(memory.buffer, 0, this.#base).slice();
     this.#words = new Uint32Array(memory.buffer);
     this.#end = this.#base;
-    this.#fill(memory.buffer.byteLength);
-  }
-
-  /** Fills memory up to an address with NaN. */
-  #fill(end: number): void {
-    for (let at = this.#base; at < end; at += 16) this.#words.fill(nanWordAt(at), at >> 2, (at + 16) >> 2);
+    fillWithNaN(memory.buffer, this.#base, memory.buffer.byteLength);
   }
 
   /** Takes everything away; all memory is NaN again. */
   clear(): void {
-    this.#fill(this.#end + BORDER);
+    fillWithNaN(this.memory.buffer, this.#base, this.#end + BORDER);
     this.#end = this.#base;
     this.#placed = [];
   }

@@ -10,6 +10,12 @@ export const NAN_WORD = 0x7fc0dead;
  */
 export const nanWordAt = (address: number): number => 0x7f800001 + (address >>> 4);
 
+/** Fills memory with them. */
+export function fillWithNaN(buffer: ArrayBufferLike, from: number, to: number): void {
+  const words = new Uint32Array(buffer);
+  for (let at = Math.ceil(from / 4); at < Math.floor(to / 4); at++) words[at] = nanWordAt(4 * at);
+}
+
 /** A compiled module of this checkout; global-setup.ts has seen to it that it is fresh. */
 export function readModule(path: string): WebAssembly.Module {
   return new WebAssembly.Module(readFile(path));

@@ -54,6 +54,11 @@ describe("xxHash32", () => {
     expect(new XxHash32(seed).update(words).digest().toString(16)).toBe(hash);
   });
 
+  test("has the seed 0 when none is given", () => {
+    const words = Uint32Array.of(1, 2, 3, 4);
+    expect(new XxHash32().update(words).digest()).toBe(new XxHash32(0).update(words).digest());
+  });
+
   test("in parts is that of the whole", () => {
     const words = Uint32Array.from({ length: 64 }, (_, i) => i * 0x9e3779b1);
     const whole = new XxHash32(7).update(words).digest();
