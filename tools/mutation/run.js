@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Puts small faults into kernels and readers, one at a time, and counts how many the tests notice.
 //
-//   npm run mutation                                  10 faults of each file: about half an hour on two cores
+//   npm run mutation                                  10 faults of each file: 20 minutes on two cores
 //   npm run mutation -- --each 40 --file src/data     more of some
 //   npm run mutation -- --minutes 20                  begins no other after twenty minutes
 //   npm run mutation -- --again                       leaves out what the run before has noticed: after a stop, or new tests
