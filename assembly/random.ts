@@ -87,7 +87,7 @@ function word(key: u32, index: u64): u64 {
 }
 
 /** Inverse of the standard normal distribution function, 0 < p < 1. Wichura 1988, AS 241, PPND16. */
-function quantile(p: f64): f64 {
+export function quantile(p: f64): f64 {
   const q = p - 0.5;
   if (abs(q) <= 0.425) {
     const r = 0.180625 - q * q;

@@ -24,6 +24,7 @@ import {
   key,
   mask8,
   normal,
+  quantile,
   shuffle,
 } from "../random";
 
@@ -105,6 +106,10 @@ export function mask8Array(out: usize, key: u32, blocks: u32, threshold: u32): v
 /** out f64[n]: normal(key, first + i) */
 export function normalArray(out: usize, n: u32, key: u32, first: u64): void {
   for (let i: u32 = 0; i < n; i++) store<f64>(out + (<usize>i << 3), normal(key, first + i));
+}
+
+export function quantileArray(out: usize, p: usize, n: u32): void {
+  for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) store<f64>(out + i, quantile(load<f64>(p + i)));
 }
 
 export function fillNormalRows(out: usize, rows: u32, cols: u32, strideFloats: u32, key: u32, std: f64): void {

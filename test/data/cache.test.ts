@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
@@ -22,7 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { crc32, gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   cacheBytes,
   cacheName,
@@ -111,6 +112,56 @@ describe("the format", () => {
     expect(bytes.readFloatLE(128 + 3 * 64 + 4)).toBe(2);
   });
 
+  it("has the header that docs/FORMATS.md says", async () => {
+    const path = await write(`# first line\n${longText()}`);
+    await loadCached(path);
+    const cache = readFileSync(cacheName(path));
+    const source = readFileSync(path);
+    const { size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    const ends = [source.subarray(0, 65536), source.subarray(-65536)];
+    expect(cache.toString("latin1", 0, 8)).toBe("ifmcache");
+    expect([cache.readUInt32LE(8), cache.readUInt32LE(12)]).toEqual([1, 0]);
+    expect([cache.readBigUInt64LE(16), cache.readBigInt64LE(24), cache.readBigInt64LE(32)]).toEqual([
+      size,
+      mtimeNs,
+      ctimeNs,
+    ]);
+    expect(cache.toString("hex", 40, 72)).toBe(createHash("sha256").update(Buffer.concat(ends)).digest("hex"));
+    expect([72, 80, 88].map((at) => cache.readBigUInt64LE(at))).toEqual([80_000n, 160_000n, 1n]);
+    expect([cache.readUInt32LE(96), cache.readUInt32LE(124)]).toEqual([
+      crc32(cache.subarray(128)),
+      crc32(cache.subarray(0, 124)),
+    ]);
+    expect(cache.subarray(100, 124).every((byte) => byte === 0)).toBe(true);
+    expect((await stored("1 0:2\n")).bytes.readUInt32LE(12)).toBe(1);
+  });
+
+  it("gives back arrays that are read in several blocks", async () => {
+    // Labels of 1.6 MB, ids and values of 3.2 MB: the last of each array is in a block that is not whole.
+    const rows = Array.from({ length: 400_000 }, (_, i) => `${i % 5} ${i % 9}:1 ${i}:${i % 3}\n`);
+    rows[399_999] = "77 1000000:1 3:-9\n";
+    const { data, path, bytes } = await stored(rows.join(""));
+    const read = await readCache(path, SOURCE, "rows.libfm");
+    expect(bits(read as Dataset)).toEqual(bits(data));
+    // In the last block of labels, ids and values something is wrong, as in the first.
+    const spoilt = async (at: number, put: (at: number) => void) => {
+      const word = bytes.readUInt32LE(at);
+      put(at);
+      bytes.writeUInt32LE(crc32(bytes.subarray(128)), 96);
+      bytes.writeUInt32LE(crc32(bytes.subarray(0, 124)), 124);
+      writeFileSync(path, bytes);
+      bytes.writeUInt32LE(word, at);
+      return readCache(path, SOURCE, "rows.libfm");
+    };
+    const [labels, ids, values] = [128, 128 + 3_200_064, 128 + 6_400_064];
+    expect(bytes.readFloatLE(labels + 4 * 399_999)).toBe(77);
+    expect(bytes.readUInt32LE(ids + 4 * 799_998)).toBe(1_000_000);
+    expect(bytes.readFloatLE(values + 4 * 799_999)).toBe(-9);
+    expect(await spoilt(labels + 4 * 399_999, (at) => bytes.writeFloatLE(Number.NaN, at))).toBeUndefined();
+    expect(await spoilt(ids + 4 * 799_998, (at) => bytes.writeUInt32LE(2 ** 31, at))).toBeUndefined();
+    expect(await spoilt(values + 4 * 799_999, (at) => bytes.writeFloatLE(Number.NaN, at))).toBeUndefined();
+  });
+
   it("is of one source", async () => {
     const { path } = await stored("1 0:1\n");
     for (const other of [
@@ -168,6 +219,8 @@ describe("a damaged cache", () => {
       expect(await refused(array(0, 1), f32(bad)), `label ${bad}`).toBe(true);
       expect(await refused(array(3, 1), f32(bad)), `value ${bad}`).toBe(true);
     }
+    expect(await refused(0, (buffer) => buffer.write("IFMCACHE")), "another magic").toBe(true);
+    expect(await refused(8, u32(2)), "another version").toBe(true);
     expect(await refused(array(1, 0), u32(1)), "first rowPtr").toBe(true);
     expect(await refused(array(1, 1), u32(5)), "rowPtr that descends").toBe(true);
     expect(await refused(array(1, 3), u32(6)), "last rowPtr").toBe(true);
@@ -233,6 +286,27 @@ describe("loadCached", () => {
     const { fromCache } = await loadCached(path);
     if (Date.now() - now < 100) expect(existsSync(cacheName(path))).toBe(false);
     expect(fromCache).toBe(false);
+  });
+
+  it("writes one from a tenth of a second after the last change on", async () => {
+    const path = fresh();
+    writeFileSync(path, longText());
+    const { ctimeNs } = statSync(path, { bigint: true });
+    const milliseconds = Number(ctimeNs / 1_000_000n);
+    const now = vi.spyOn(Date, "now");
+    try {
+      for (const [after, isThere] of [
+        [0, false],
+        [100, false],
+        [101, true],
+      ] as const) {
+        now.mockReturnValue(milliseconds + after);
+        expect((await loadCached(path)).fromCache).toBe(false);
+        expect(existsSync(cacheName(path)), `after ${after} ms`).toBe(isThere);
+      }
+    } finally {
+      now.mockRestore();
+    }
   });
 
   it("reads a source again that has changed", async () => {

@@ -99,6 +99,14 @@ describe("checkDataset", () => {
     ]);
   });
 
+  it("says which rows differ also when there are two lengths only, and takes the first of equally common ones", async () => {
+    const two = await checkDataset("1 0:1 1:1\n0 0:1 1:1\n1 0:1\n");
+    expect(two.slots).toMatchObject({ commonest: 2, others: { count: 1, lines: [3] } });
+    const even = await checkDataset("1 0:1 1:1\n1 0:1\n");
+    expect(even.slots).toMatchObject({ commonest: 1, others: { count: 1, lines: [1] } });
+    expect(even.fields).toBeNull();
+  });
+
   it("finds features that a row names twice", async () => {
     const long = Array.from({ length: 40 }, (_, i) => `${i}:1`).join(" ");
     const report = await checkDataset(`1 3:1 3:1\n1 1:1 2:1 1:1\n0 1:1 2:1 3:1\n1 ${long} 0:1\n1 ${long}\n`);
@@ -120,6 +128,39 @@ describe("checkDataset", () => {
       "99997 of the 100001 ids up to the largest never occur, yet tables have a row for each; " +
         "number the features without gaps",
     ]);
+  });
+
+  it("warns of more than a thousand ids that never occur, where they are more than those that do", async () => {
+    const holes = async (text: string) =>
+      messages(await checkDataset(text)).filter((text) => text.includes("never occur"));
+    expect(await holes("1 0:1 1003:1\n0 2:1 3:1\n")).toEqual([]);
+    expect(await holes("1 0:1 1004:1\n0 2:1 3:1\n")).toHaveLength(1);
+    const half = (from: number) => Array.from({ length: 1500 }, (_, i) => `1 ${2 * i + from}:1\n`).join("");
+    // 1500 of 3000 ids, then one hole more than that.
+    expect(await holes(half(1))).toEqual([]);
+    expect(await holes(`${half(2)}1 0:1\n1 3002:1\n`)).toEqual([]);
+    expect(await holes(half(1).replace("2999:1", "3004:1"))).toHaveLength(1);
+  });
+
+  it("names five lines at most, and says that there are more", async () => {
+    const five = await checkDataset("1\n".repeat(5));
+    expect(five.empty).toEqual({ count: 5, lines: [1, 2, 3, 4, 5] });
+    const six = await checkDataset(`1 0:1\n${"1\n".repeat(6)}`);
+    expect(six.empty).toEqual({ count: 6, lines: [2, 3, 4, 5, 6] });
+    expect(messages(six)).toContain("6 rows without features (lines 2, 3, 4, 5, 6, …)");
+  });
+
+  it("names a line once, however often something is in it", async () => {
+    const report = await checkDataset("1 0:0 1:0 2:5e4\n0 0:0 1:-5e4 2:-5e4\n");
+    expect(report.values.zero).toEqual({ count: 3, lines: [1, 2] });
+    expect(report.values.large).toEqual({ count: 3, lines: [1, 2] });
+  });
+
+  it("says of two rows already that a position is the same in all of them, of one row not", async () => {
+    expect(messages(await checkDataset("1 0:1 1:1\n0 0:1 2:1\n"))).toEqual([
+      "position 1 is feature 0 in every row and tells nothing",
+    ]);
+    expect(messages(await checkDataset("1 0:1 1:1\n"))).toEqual([]);
   });
 
   it("survives the largest id", async () => {
@@ -153,6 +194,10 @@ describe("checkDataset", () => {
       zero: { count: 2, lines: [1, 3] },
       large: { count: 2, lines: [2, 4] },
     });
+    expect(report.positions).toEqual([
+      { position: 1, features: 1, minId: 0, maxId: 0 },
+      { position: 2, features: 1, minId: 1, maxId: 1 },
+    ]);
     expect(messages(report)).toEqual([
       "position 1 is feature 0 in every row and tells nothing",
       "position 2 is feature 1 in every row and tells nothing",

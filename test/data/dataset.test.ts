@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createTrainer } from "../../src/api.js";
-import { checkRows, type Dataset } from "../../src/data/dataset.js";
+import { checkRows, countUnknown, type Dataset, placeOf } from "../../src/data/dataset.js";
 import { readLibfm } from "../../src/data/read.js";
 import { errorOf, train } from "../support/train.js";
 
@@ -69,9 +69,30 @@ const WRONG: [string, Partial<Record<keyof Dataset, unknown>>, string][] = [
   ["half a row", { rows: 2.5 }, "labels: expected Float32Array of length 2.5"],
 ];
 
+describe("countUnknown", () => {
+  it("counts the slots whose feature is beyond a table, each as often as it occurs", () => {
+    expect([0, 1, 2, 3, 4_294_967_295].map((features) => countUnknown(rows(), features))).toEqual([5, 4, 3, 1, 1]);
+  });
+});
+
+describe("placeOf", () => {
+  it("is the file, and the line where there is one", async () => {
+    expect(placeOf(rows(), 1)).toEqual({ file: "by hand" });
+    expect(placeOf(await readLibfm("# c\n1 0:1\n\n1 1:1\n", { name: "t.libfm" }), 1)).toEqual({
+      file: "t.libfm",
+      line: 4,
+    });
+  });
+});
+
 describe("checkRows", () => {
   it("takes what readers give, and what fits", async () => {
-    for (const data of [await readLibfm("1 0:1 1:1\n-1 2:0.5\n"), rows(), rows({ values: null })]) {
+    for (const data of [
+      await readLibfm("1 0:1 1:1\n-1 2:0.5\n"),
+      await readLibfm("1\n-1 2:0.5\n"),
+      rows(),
+      rows({ values: null }),
+    ]) {
       expect(() => checkRows(data)).not.toThrow();
     }
   });

@@ -28,6 +28,12 @@ describe("groupRows", () => {
     }
   });
 
+  test("more groups than fit into half of a number", async () => {
+    const lines = Array.from({ length: 140_000 }, (_, r) => `1 ${Math.floor(r / 2)}:1 ${r % 2}:1\n`);
+    const { count, of } = groupRows(await readLibfm(lines.join("")), [0, 1]);
+    expect([count, of.every((group, r) => group === r)]).toEqual([140_000, true]);
+  });
+
   test("large ids are features like others", async () => {
     const large = await readLibfm("1 2147483647:1 0:1\n1 0:1 2147483647:1\n1 2147483647:1 0:1\n");
     expect(groupRows(large, [0, 1])).toEqual({ count: 2, of: Uint32Array.of(0, 1, 0) });

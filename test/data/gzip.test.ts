@@ -103,6 +103,24 @@ describe.each(["this runtime", "a strict runtime"])("gunzip in %s", (runtime) =>
     expect(await collect(gunzip(chunksOf(twice, chunkBytes)))).toEqual(Buffer.concat([inner, inner, text]));
   });
 
+  it("takes 64 places within a file for headers that are none, and no more", async () => {
+    use();
+    /** Stored text with so many places that look like a header, farther apart than members can be short. */
+    const misleading = (headers: number) => {
+      const inner = Buffer.alloc(40 * headers, "1 2:1\n");
+      for (let i = 0; i < headers; i++) inner.set([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0], 40 * i + 10);
+      return { inner, bytes: stored(inner) };
+    };
+    const most = misleading(64);
+    expect(await collect(gunzip(chunksOf(most.bytes)))).toEqual(most.inner);
+    const more = misleading(65);
+    expect(await errorOf(gunzip(chunksOf(more.bytes), "h.gz"))).toMatchObject({ code: "IFM_DATA", file: "h.gz" });
+    // They are counted over all members.
+    const half = misleading(33);
+    const twice = Buffer.concat([half.bytes, half.bytes]);
+    expect(await errorOf(gunzip(chunksOf(twice), "h.gz"))).toMatchObject({ code: "IFM_DATA", file: "h.gz" });
+  });
+
   it("gives up on data that looks like headers over and over", async () => {
     use();
     const headers = Buffer.concat(Array.from({ length: 200 }, () => gzipSync(other).subarray(0, 25)));
@@ -244,9 +262,28 @@ describe("maybeGunzip", () => {
     expect(given).toBeLessThanOrEqual(2 ** 26);
   });
 
+  it("gives files of any size up to 200 bytes from each", async () => {
+    const compressed = Buffer.alloc(2 ** 19);
+    compressed.set([0x1f, 0x8b]);
+    const given = async (bytes: number) => {
+      async function* decompress(source: AsyncIterable<Uint8Array>) {
+        for await (const _ of source);
+        for (let left = bytes; left > 0; left -= 2 ** 20) yield new Uint8Array(Math.min(left, 2 ** 20));
+      }
+      let sum = 0;
+      for await (const chunk of maybeGunzip(chunksOf(compressed, 1000), "t.gz", decompress)) sum += chunk.length;
+      return sum;
+    };
+    expect(await given(200 * 2 ** 19)).toBe(200 * 2 ** 19);
+    await expect(given(200 * 2 ** 19 + 1)).rejects.toMatchObject({
+      message: "t.gz: gzip data: expected at most 200 bytes from each byte, found 104857601 from 524288",
+      hint: "decompress it first if this is meant to be",
+    });
+  });
+
   it("gives small files whatever their ratio", async () => {
     const line = Buffer.alloc(2 ** 20, "1 0:1\n");
-    expect(await collect(maybeGunzip(chunksOf(gzipSync(line, { level: 9 }))))).toEqual(line);
+    expect((await collect(maybeGunzip(chunksOf(gzipSync(line, { level: 9 }))))).equals(line)).toBe(true);
   });
 
   it("ends its source when it is left", async () => {

@@ -122,6 +122,16 @@ describe("rows", () => {
     expect(dataset.labels.every((label, row) => label === row % 3)).toBe(true);
   });
 
+  it("are kept when text is as dense as it can be", () => {
+    const slots = 1_200_000;
+    const line = parse(`1${" 7:1".repeat(slots)}\n`);
+    expect([line.features.length, line.features.every((id) => id === 7)]).toEqual([slots, true]);
+    const values = parse(`1${" 7:2".repeat(slots)}\n`);
+    expect([values.features.length, values.values?.every((value) => value === 2)]).toEqual([slots, true]);
+    const rows = parse("1\n".repeat(slots));
+    expect([rows.rows, rows.labels.every((label) => label === 1)]).toEqual([slots, true]);
+  });
+
   it("can be longer than the text that is parsed at once", () => {
     const ids = Array.from({ length: 30_000 }, (_, i) => i);
     const text = `1 5:1\n-1 ${ids.map((id) => `${id}:1`).join(" ")}\n1 6:1\n`;
@@ -288,6 +298,21 @@ describe("errors", () => {
     ["\x1b[31m 3:1", 1, 1, 'expected a number as label, found "\\x1b[31m"', "binary"],
     ["x\u202ey 3:1", 1, 1, 'expected a number as label, found "x\\u{202e}y"', "decimal"],
     [`1 ${"9".repeat(60)}`, 1, 3, `expected "id:value", found "${"9".repeat(40)}…"`, "needs a value"],
+    [`1 ${"9".repeat(40)}`, 1, 3, `expected "id:value", found "${"9".repeat(40)}"`, `write "${"9".repeat(40)}:1"`],
+    [`1 ${"9".repeat(41)}`, 1, 3, `expected "id:value", found "${"9".repeat(40)}…"`, `write "${"9".repeat(40)}…:1"`],
+    [`${"\u{1f600}".repeat(40)} 1:1`, 1, 1, `expected a number as label, found "${"\u{1f600}".repeat(40)}"`, "decimal"],
+    [
+      `${"\u{1f600}".repeat(41)} 1:1`,
+      1,
+      1,
+      `expected a number as label, found "${"\u{1f600}".repeat(40)}…"`,
+      "decimal",
+    ],
+    ["a\x7f 1:1", 1, 1, 'expected a number as label, found "a\\x7f"', "binary"],
+    ["a\x1f 1:1", 1, 1, 'expected a number as label, found "a\\x1f"', "binary"],
+    ["a\u0080 1:1", 1, 1, 'expected a number as label, found "a\\x80"', "decimal"],
+    ["a\u0600 1:1", 1, 1, 'expected a number as label, found "a\\u{600}"', "decimal"],
+    ["1 1:2:3:4", 1, 3, 'expected "id:value", found "1:2:3:4"', "separated by blanks"],
     [`${"\u{1f600}".repeat(60)} 1:1`, 1, 1, `expected a number as label, found "${"\u{1f600}".repeat(40)}…"`, ""],
   ];
 
@@ -296,6 +321,13 @@ describe("errors", () => {
     expect(error).toMatchObject({ code: "IFM_DATA", file: "t.libfm", line, column });
     expect(error.message).toBe(`t.libfm:${line}:${column}: ${message}`);
     expect(error.hint).toContain(hint);
+  });
+
+  it("look at tokens of any length to their end", () => {
+    const digits = "9".repeat(3 * 8192);
+    expect(errorOf(`1 3:${digits}`).message).toContain("is out of range for a 32-bit float");
+    expect(errorOf(`1 3:${digits}x`).message).toContain("expected a number as value of feature 3");
+    expect(errorOf(`${digits}\x01`).hint).toContain("binary");
   });
 
   it("show bytes that are no UTF-8 as numbers", () => {
@@ -441,6 +473,17 @@ describe("lenient mode", () => {
       minSlots: 0,
       featureCount: 0,
     });
+  });
+
+  it("leaves out rows that have another number of slots", () => {
+    const errors: IfmError[] = [];
+    const options = { slots: 1, onError: (error: IfmError) => errors.push(error) };
+    const { labels, features } = parse("1 1:1\n2 2:1 3:1\n3\n4 4:1\n", options);
+    expect([[...labels], [...features]]).toEqual([
+      [1, 4],
+      [1, 4],
+    ]);
+    expect(errors.map((error) => error.line)).toEqual([2, 3]);
   });
 
   it("goes on after a line that is too long", () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { LibfmParser } from "../../src/data/libfm.js";
 import { movableBuffer, moveInto } from "../../src/data/movable.js";
 import { createTrainer } from "../../src/train/trainer.js";
@@ -15,6 +15,16 @@ describe("moveInto", () => {
     expect(Buffer.from(target.buffer, 4, 4 * length).equals(Buffer.from(expected.buffer))).toBe(true);
     expect([target[0], target[length + 1]]).toEqual([9, 9]);
     expect(source.buffer.byteLength).toBe(0);
+  });
+
+  it("gives memory back while it copies, 4 MiB at a time", () => {
+    const length = 3_000_000;
+    const source = new Uint32Array(movableBuffer(4 * length), 0, length);
+    const resize = vi.spyOn(ArrayBuffer.prototype as unknown as { resize(bytes: number): void }, "resize");
+    moveInto(new Uint32Array(length), source);
+    const sizes = resize.mock.calls.map(([bytes]) => bytes);
+    resize.mockRestore();
+    expect(sizes).toEqual([4 * length - 2 ** 22, 4 * length - 2 ** 23, 0]);
   });
 
   it("copies from an ordinary buffer, which stays", () => {

@@ -106,6 +106,14 @@ describe("openData", () => {
     expect(await reading).toMatchObject({ code: "IFM_DATA", message: "-: cannot be read (EIO: i/o error)" });
   });
 
+  it("says the same when gzip data cannot be read any further", async () => {
+    const pipe = pipeStdin();
+    pipe.write(zipped.subarray(0, 1000));
+    const reading = errorOf("-");
+    setTimeout(() => pipe.destroy(Object.assign(new Error("EIO: i/o error"), { code: "EIO" })), 20);
+    expect(await reading).toMatchObject({ code: "IFM_DATA", message: "-: cannot be read (EIO: i/o error)" });
+  });
+
   it.each(["plain", "gzip"])("closes its %s input when the loop is left, without waiting for more", async (kind) => {
     const pipe = pipeStdin();
     // More than decompression buffers, so that some of it comes out before the end.

@@ -17,6 +17,14 @@ test("every kernel is declared once in test/support/cases.ts", () => {
   expect([...Object.keys(cases), ...ELSEWHERE].sort()).toEqual([...kernels].sort());
 });
 
+test("every case is run, once", () => {
+  const tests = readdirSync(new URL(".", import.meta.url)).map((file) =>
+    readFileSync(new URL(file, import.meta.url), "utf8"),
+  );
+  const run = tests.flatMap((text) => [...text.matchAll(/^testKernel\(cases\.(\w+)\);$/gm)].map(([, name]) => name!));
+  expect(run.sort()).toEqual(Object.keys(cases).sort());
+});
+
 test("a case has the name of its kernel", () => {
   expect(Object.values(cases).map(({ kernel }) => kernel)).toEqual(Object.keys(cases));
 });

@@ -7,6 +7,7 @@ import { GuardedMemory, inOut, input } from "../support/guards.js";
 import { testKernel } from "../support/kernel-case.js";
 import { Random } from "../support/random.js";
 
+testKernel(cases.lossOfRows);
 testKernel(cases.metricSums);
 testKernel(cases.allFinite);
 

@@ -9,6 +9,7 @@ import { Random } from "../support/random.js";
 testKernel(cases.optimizerInit);
 testKernel(cases.optimizerStep);
 testKernel(cases.squaredNorm);
+testKernel(cases.stepIsFinite);
 
 describe("laws of the optimizers", () => {
   const memory = new GuardedMemory();

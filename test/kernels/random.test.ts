@@ -12,6 +12,7 @@ interface RandomKernels {
   randomKeepScale(threshold: number): number;
   mask8Array(out: Address, key: number, blocks: number, threshold: number): void;
   normalArray(out: Address, n: number, key: number, first: bigint): void;
+  quantileArray(out: Address, p: Address, n: number): void;
   fillNormalRows(out: Address, rows: number, cols: number, strideFloats: number, key: number, std: number): void;
   randomBelow(key: number, index: number, n: number): number;
   shuffleOrder(order: Address, n: number, key: number): void;
@@ -281,6 +282,19 @@ describe("normal numbers", () => {
         if (!(error < 1e-13)) expect.fail(`index ${first + i}: ${value} for ${p}, error ${error}`);
       }
     }
+  });
+
+  test("are right in the tails, where few of them are", () => {
+    // From the middle to what 52 bits can say, in steps of a quarter of a power of two.
+    const tails = Array.from({ length: 4 * 51 }, (_, i) => 0.5 * 2 ** (-i / 4));
+    const p = Float64Array.from([...tails, ...tails.map((tail) => 1 - tail)]);
+    new Float64Array(memory.buffer, IN, p.length).set(p);
+    kernels.quantileArray(OUT, IN, p.length);
+    new Float64Array(memory.buffer, OUT, p.length).forEach((value, i) => {
+      const tail = i < tails.length ? p[i]! : 1 - p[i]!;
+      const error = Math.abs(lowerTail(i < tails.length ? value : -value) / tail - 1);
+      if (!(error < 2e-13)) expect.fail(`${value} for ${p[i]}, error ${error}`);
+    });
   });
 
   test("moments", () => {

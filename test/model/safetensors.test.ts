@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { IfmError } from "../../src/errors.js";
-import { encodeSafetensors, type Tensor } from "../../src/model/safetensors.js";
+import { dataParts, encodeSafetensors, type Tensor } from "../../src/model/safetensors.js";
 import { type DecodeOptions, decodeSafetensors } from "../../src/model/safetensors-read.js";
 
 const MAX_HEADER_BYTES = 16 * 1024 * 1024;
@@ -81,6 +81,12 @@ describe("encode", () => {
     );
   });
 
+  test("writes numbers from where they are", () => {
+    const { name, shape, data } = tensor("a", [2], [1, -2]);
+    const [bytes] = dataParts([{ name, shape, length: 2, dtype: "F32", parts: () => [data] }]);
+    expect(bytes!.buffer).toBe(data.buffer);
+  });
+
   test("leaves out empty metadata, and needs no tensors", () => {
     expect(Buffer.from(encodeSafetensors([], {})).toString("latin1")).toBe("\x08\0\0\0\0\0\0\0{}      ");
   });
@@ -119,6 +125,30 @@ describe("encode", () => {
       expect.objectContaining({ code: "IFM_MEMORY" }),
     );
   });
+});
+
+test("a machine that keeps numbers the other way round swaps their bytes, when it writes and when it reads", async () => {
+  // Which way is seen from the bytes of a 1 in 16 bits; the modules are loaded anew by a machine that says the other.
+  vi.resetModules();
+  vi.stubGlobal(
+    "Uint16Array",
+    class {
+      buffer = Uint8Array.of(0, 1).buffer;
+    },
+  );
+  const write = await import("../../src/model/safetensors.js");
+  const read = await import("../../src/model/safetensors-read.js");
+  vi.unstubAllGlobals();
+  vi.resetModules();
+  const given = [tensor("a", [3], [1, -2, 0.1])];
+  const bytes = write.encodeSafetensors(given, {});
+  const words = (of: Uint8Array) =>
+    Array.from({ length: 3 }, (_, i) => Array.from(of.slice(-12).subarray(4 * i, 4 * i + 4)));
+  expect(words(bytes)).toEqual(words(encodeSafetensors(given, {})).map((word) => word.toReversed()));
+  expect(read.decodeSafetensors(bytes).tensors.get("a")).toEqual(given[0]);
+  expect(read.decodeSafetensors(moved(bytes, 1)).tensors.get("a")).toEqual(given[0]);
+  const [part] = write.dataParts([{ ...given[0]!, length: 3, dtype: "F32", parts: () => [given[0]!.data] }]);
+  expect(part!.buffer).not.toBe(given[0]!.data.buffer);
 });
 
 describe("decode", () => {
@@ -225,6 +255,13 @@ describe("decode", () => {
     const bytes = file(`{${entry("w", "[2]", "[0,4]", '"F16"')}}`, 4);
     bytes.set([0, 0x3c, 0, 0x7c], bytes.length - 4);
     expect(refused(bytes).message).toBe('tensor "w": expected finite values, found none as value 1 (at [1])');
+  });
+
+  test("a message has 60 characters of a name", () => {
+    const message = (length: number) =>
+      refused(file(`{${entry("n".repeat(length), "[1]", "[0,4]", '"F64"')}}`, 4)).message;
+    expect(message(60)).toMatch(/^tensor "n{60}": /);
+    expect(message(61)).toMatch(/^tensor "n{60}…": /);
   });
 
   test("nothing in a message can steer a terminal", () => {

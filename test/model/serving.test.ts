@@ -21,6 +21,11 @@ const models: { name: string; model: RefModel }[] = [
       return { name: shared ? `${kind}, shared fields` : kind, model: modelOf(configOf({ ...part, ...fields }, 5), 3) };
     }),
   ),
+  // More pairs than are worked on at once, of the context and of candidates.
+  {
+    name: "ifm, K 256",
+    model: modelOf(configOf({ model: "ifm", factors: 256, attentionFactors: 6, features: 40 }, 8), 6),
+  },
   { name: "inn without hidden layers", model: modelOf(configOf({ model: "inn", factors: 4, features: 40 }, 4), 5) },
 ];
 
@@ -119,6 +124,21 @@ describe.each(models)("$name", ({ model: twin }) => {
     });
   });
 });
+
+// Numbers of factors that leave nothing, one vector or two, three behind whole blocks of four.
+test.each([3, 8, 12, 16, 20, 24, 28, 40])(
+  "fm, K %i: behind a context that comes first are the bits of predict",
+  async (factors) => {
+    const twin = modelOf(configOf({ model: "fm", factors, features: 40 }), factors);
+    using model = await toModel(twin);
+    for (const ones of [true, false]) {
+      const { rows, context, table } = requestOf(twin, 37, { ones, unknown: 5 }, factors);
+      const scores = model.predict(datasetOf(rows));
+      const ranking = model.rank(context, table);
+      expect(ranking.scores).toEqual(Float32Array.from(ranking.indices, (index) => scores[index]!));
+    }
+  },
+);
 
 describe("what callers give", () => {
   const { model: twin } = models.find(({ name }) => name === "ifm")!;

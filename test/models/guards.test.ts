@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { checkBatch, SHAPES } from "../support/batch.js";
-import { BUILDS, NAN_WORD } from "../support/memory.js";
+import { BUILDS, fillWithNaN, nanWordAt } from "../support/memory.js";
 import type { TestSession } from "../support/session.js";
 import { FACTORS } from "../support/sweep.js";
 
@@ -20,6 +20,7 @@ const { arenas } = vi.hoisted(() => ({ arenas: [] as { takes: Take[]; bytes: num
 
 vi.mock("../../src/wasm/arena.js", async (importOriginal) => {
   const original = await importOriginal<typeof import("../../src/wasm/arena.js")>();
+  const { fillWithNaN } = await import("../support/memory.js");
   class GuardedArena extends original.Arena {
     readonly takes: Take[] = [];
 
@@ -40,7 +41,7 @@ vi.mock("../../src/wasm/arena.js", async (importOriginal) => {
       super.take(64);
       const memory = super.memory(what, shared);
       const words = new Uint32Array(memory.buffer);
-      words.fill(0x7fc0dead);
+      fillWithNaN(memory.buffer, 0, memory.buffer.byteLength);
       for (const { address, bytes } of this.takes) words.fill(0, address / 4, Math.ceil((address + bytes) / 4));
       return memory;
     }
@@ -91,9 +92,8 @@ function placesOf({ desc }: TestSession): { takes: Take[]; scratch: Take; gaps: 
 function before(test: TestSession): void {
   const { session, desc } = test;
   const { takes, scratch } = placesOf(test);
-  const words = new Uint32Array(session.memory.buffer);
   const dirty = [scratch, ...WRITTEN_FIRST.map((field) => takes.find(({ address }) => address === desc.get(field)))];
-  for (const take of dirty) if (take) words.fill(NAN_WORD, take.address / 4, (take.address + take.bytes) / 4);
+  for (const take of dirty) if (take) fillWithNaN(session.memory.buffer, take.address, take.address + take.bytes);
 }
 
 function after(test: TestSession, what: string): void {
@@ -102,7 +102,7 @@ function after(test: TestSession, what: string): void {
   const words = new Uint32Array(session.memory.buffer);
   const expectNaN = (from: number, to: number, where: string) => {
     for (let word = Math.ceil(from / 4); word < Math.floor(to / 4); word++) {
-      if (words[word] === NAN_WORD) continue;
+      if (words[word] === nanWordAt(4 * word)) continue;
       const found = words[word]!.toString(16).padStart(8, "0");
       throw new Error(`${what}: wrote 0x${found} ${where}, at byte ${4 * word - from} of ${to - from}`);
     }

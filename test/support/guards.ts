@@ -1,6 +1,6 @@
 import { DESC_BYTES, Desc, FIELDS } from "../../src/wasm/abi.js";
 import { instantiateTestKernels, type TestKernels } from "./kernels.js";
-import { NAN_WORD } from "./memory.js";
+import { fillWithNaN, NAN_WORD, nanWordAt } from "./memory.js";
 
 export type Data = Float32Array | Float64Array | Uint32Array | Int16Array;
 
@@ -56,12 +56,12 @@ export class GuardedMemory {
     this.#constants = new Uint8Array(memory.buffer, 0, this.#base).slice();
     this.#words = new Uint32Array(memory.buffer);
     this.#end = this.#base;
-    this.#words.fill(NAN_WORD, this.#base >> 2);
+    fillWithNaN(memory.buffer, this.#base, memory.buffer.byteLength);
   }
 
   /** Takes everything away; all memory is NaN again. */
   clear(): void {
-    this.#words.fill(NAN_WORD, this.#base >> 2, (this.#end + BORDER) >> 2);
+    fillWithNaN(this.memory.buffer, this.#base, this.#end + BORDER);
     this.#end = this.#base;
     this.#placed = [];
   }
@@ -124,7 +124,7 @@ export class GuardedMemory {
 
   #expectNaN(what: string, from: number, to: number, where: string): void {
     for (let word = from >> 2; word < to >> 2; word++) {
-      if (this.#words[word] === NAN_WORD) continue;
+      if (this.#words[word] === nanWordAt(4 * word)) continue;
       const found = this.#words[word]!.toString(16).padStart(8, "0");
       throw new Error(`${what}: wrote 0x${found} ${where}, at byte ${4 * word - from} of ${to - from}`);
     }

@@ -2,7 +2,7 @@ import { describe, test } from "vitest";
 import { assertClose, type Expected } from "./compare.js";
 import { type Buffer, type Data, type DescFields, GuardedMemory } from "./guards.js";
 import type { TestKernels } from "./kernels.js";
-import { NAN_WORD } from "./memory.js";
+import { nanWordAt } from "./memory.js";
 import { Random } from "./random.js";
 import { describeShape } from "./sweep.js";
 
@@ -84,7 +84,7 @@ function assertUntouched(what: string, now: Data, { role, data }: Buffer, { valu
   for (let i = 0; i < values.length; i++) {
     if (!Number.isNaN(values[i])) continue;
     for (let word = Math.floor(i * words); word < (i + 1) * words; word++) {
-      const before = role === "out" ? NAN_WORD : beforeBits[word];
+      const before = role === "out" ? nanWordAt(now.byteOffset + 4 * word) : beforeBits[word];
       if (nowBits[word] !== before) throw new Error(`${what}: [${i}] was written and must not be`);
     }
   }

@@ -17,7 +17,7 @@ import {
 } from "../reference/index.js";
 import { assertClose, largest, nearly } from "./compare.js";
 import { dropoutMask, keepThreshold, randomKey, STREAM_PRODUCTS, STREAM_WEIGHTS } from "./dropout.js";
-import { NAN_WORD } from "./memory.js";
+import { fillWithNaN } from "./memory.js";
 import { Random } from "./random.js";
 import { pad4 } from "./sweep.js";
 
@@ -299,7 +299,8 @@ export class TestSession {
     const bytes = Math.max(...ends);
     const page = this.session.memory.grow(Math.ceil(bytes / 65536));
     const address = page * 65536;
-    new Uint32Array(this.session.memory.buffer, address).fill(NAN_WORD);
+    const { buffer } = this.session.memory;
+    fillWithNaN(buffer, address, buffer.byteLength);
     return address;
   };
 }

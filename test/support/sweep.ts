@@ -2,6 +2,8 @@ import { Random } from "./random.js";
 
 /** Every tail up to four vectors, and two sizes of practice. */
 export const FACTORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 64, 256] as const;
+/** Of single kernels also those with two and three vectors behind a block of four. */
+export const KERNEL_FACTORS = [...FACTORS, 24, 27] as const;
 export const SLOTS = [1, 2, 3, 10] as const;
 export const ATTENTION_FACTORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16] as const;
 export const FIELD_FACTORS = [1, 2, 3, 4, 5, 8, 16] as const;

@@ -52,7 +52,7 @@ export function digest(model: Model): string {
 
 /** A model of the twins as one of the program. */
 export function toModel({ config, tensors }: RefModel): Promise<Model> {
-  const whole = validateModelConfig({ ...config });
+  const whole = validateModelConfig({ ...config, ...("batch_norm.gamma" in tensors && { batchNorm: true }) });
   const list = layoutOf(whole).tensors.map(({ name, shape }) => {
     return { name, shape, data: Float32Array.from(tensors[name]!.data) };
   });

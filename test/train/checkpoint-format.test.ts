@@ -54,6 +54,11 @@ describe("xxHash32", () => {
     expect(new XxHash32(seed).update(words).digest().toString(16)).toBe(hash);
   });
 
+  test("has the seed 0 when none is given", () => {
+    const words = Uint32Array.of(1, 2, 3, 4);
+    expect(new XxHash32().update(words).digest()).toBe(new XxHash32(0).update(words).digest());
+  });
+
   test("in parts is that of the whole", () => {
     const words = Uint32Array.from({ length: 64 }, (_, i) => i * 0x9e3779b1);
     const whole = new XxHash32(7).update(words).digest();
@@ -139,6 +144,25 @@ describe("what is refused", () => {
     const next = bytes.slice();
     next[8] = 2;
     expect(await refusal(next)).toBe("checkpoint: expected format version 1, found 2");
+  });
+
+  test("in the name of its file, when it has one", async () => {
+    const next = bytes.slice();
+    next[8] = 2;
+    const file = (content: Uint8Array, name?: string): CheckpointFile => ({
+      bytes: content.length,
+      read: (at, target) => target.set(content.subarray(at, at + target.length)),
+      ...(name !== undefined && { name }),
+    });
+    const named = await errorOf(checkCheckpoint(file(next, "a.ifmckpt")));
+    expect(named).toMatchObject({ file: "a.ifmckpt", hint: "another ifm-wasm may read it" });
+    expect(named.message).toBe("a.ifmckpt: checkpoint: expected format version 1, found 2");
+    const short = await errorOf(checkCheckpoint(file(bytes.subarray(0, 47))));
+    expect([short.file, short.hint, short.message]).toEqual([
+      undefined,
+      undefined,
+      "checkpoint: expected at least 48 bytes, found 47",
+    ]);
   });
 
   test("any bit that has changed", async () => {

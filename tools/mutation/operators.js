@@ -50,13 +50,14 @@ const CALLS = {
 /**
  * @typedef {object} Mutant
  * @property {number} line counted from 1
+ * @property {number} start of what is changed
  * @property {string} was
  * @property {string} is
  * @property {string} code the whole file with the fault
  */
 
 /**
- * All mutants of a file, in the order of the text. What is inside of error texts and assertions is left alone.
+ * All mutants of a file, in the order of the text. What is inside of error texts, assertions and types is left alone.
  *
  * @param {string} code TypeScript or AssemblyScript
  * @returns {Mutant[]}
@@ -65,7 +66,7 @@ export function mutantsOf(code) {
   const mutants = [];
   const add = (start, end, is) => {
     const line = code.slice(0, start).split("\n").length;
-    mutants.push({ line, was: code.slice(start, end), is, code: code.slice(0, start) + is + code.slice(end) });
+    mutants.push({ line, start, was: code.slice(start, end), is, code: code.slice(0, start) + is + code.slice(end) });
   };
   const text = (node) => code.slice(node.start, node.end);
   const operator = (node, is) => {
@@ -77,11 +78,19 @@ export function mutantsOf(code) {
     switch (node.type) {
       case "BinaryExpression":
       case "LogicalExpression":
-        // `+` of texts would only change a message.
-        if (BINARY[node.operator] && !isText(node.left) && !isText(node.right)) operator(node, BINARY[node.operator]);
+        // Without `+` of texts: a message that is NaN nobody would write.
+        if (BINARY[node.operator] && !(node.operator === "+" && (isText(node.left) || isText(node.right)))) {
+          operator(node, BINARY[node.operator]);
+        }
         break;
       case "AssignmentExpression":
         if (ASSIGNMENT[node.operator] && !isText(node.right)) operator(node, ASSIGNMENT[node.operator]);
+        break;
+      case "UnaryExpression":
+        // `!` of a whole condition: that is the condition turned round.
+        if (/^[-~!]$/.test(node.operator) && !(node.operator === "!" && parent.test === node)) {
+          add(node.start, node.end, text(node.argument));
+        }
         break;
       case "UpdateExpression":
         add(node.start, node.end, text(node).replaceAll(node.operator, node.operator === "++" ? "--" : "++"));
@@ -91,16 +100,20 @@ export function mutantsOf(code) {
         add(node.test.start, node.test.end, `!(${text(node.test)})`);
         break;
       case "Literal":
-        if (typeof node.value === "number" && parent.type !== "Property") {
-          add(node.start, node.end, Number.isInteger(node.value) ? String(node.value + 1) : String(node.value * 2));
+        if (typeof node.value === "boolean") add(node.start, node.end, String(!node.value));
+        if (typeof node.value === "number" && !(parent.type === "Property" && parent.key === node)) {
+          add(node.start, node.end, otherNumber(node));
         }
         break;
       case "CallExpression": {
         const called = text(node.callee);
         if (CALLS[called]) add(node.callee.start, node.callee.end, CALLS[called]);
-        if (parent.type === "ExpressionStatement" && !/^assert|^super$/.test(called)) {
-          add(parent.start, parent.end, ";");
-        }
+        break;
+      }
+      case "ExpressionStatement": {
+        const { type, callee } = node.expression;
+        const isLeftOut = type === "AssignmentExpression" || (type === "CallExpression" && callee.type !== "Super");
+        if (isLeftOut && !isIgnored(node.expression, text)) add(node.start, node.end, ";");
         break;
       }
     }
@@ -120,11 +133,17 @@ export function mutantsOf(code) {
   return mutants.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
 }
 
+/** One more; of a fraction twice as much. To AssemblyScript a number with a point is another type than one without. */
+function otherNumber({ value, raw }) {
+  const number = String(Number.isInteger(value) ? value + 1 : value * 2);
+  return /^[\d_]*\./.test(raw) && /^\d+$/.test(number) ? `${number}.0` : number;
+}
+
 const isText = (node) => node.type === "TemplateLiteral" || (node.type === "Literal" && typeof node.value === "string");
 
 /** Types, texts, assertions, imports. */
 function isIgnored(node, text) {
   if (/^TS|^ImportDeclaration$|^TemplateLiteral$|^ThrowStatement$/.test(node.type))
-    return !/^TSAs|^TSNonNull|^TSTypeAss/.test(node.type);
+    return !/^TSAs|^TSSat|^TSNonNull|^TSTypeAss/.test(node.type);
   return node.type === "CallExpression" && /^assert/.test(text(node.callee));
 }
