@@ -146,6 +146,7 @@ export class Checkpoints {
     checkIdentity(header.identity, this.#identity, this.#data, file);
     const { pass, stopping, kept, lastGood } = this.#changing;
     const { position, good, retries } = header;
+    const lengths = new Map(header.arrays.map(({ name, length }) => [name, length]));
     const names = header.arrays.map(({ name }) => name);
     const live = Object.keys(pass.arrays());
     const fits =
@@ -154,7 +155,9 @@ export class Checkpoints {
       this.#isPlace(position) &&
       (good === undefined ||
         (this.#isPlace(good.position) &&
-          live.every((name) => names.includes(`good.${name}`)) &&
+          live.every((name) => pass.canHave(name, lengths.get(`good.${name}`) ?? -1)) &&
+          (!live.includes("positives") ||
+            lengths.get("good.positives")! + lengths.get("good.negatives")! === good.position.row) &&
           good.steps <= good.position.steps &&
           names.includes("good.best") === (good.steps !== good.position.steps))) &&
       (names.includes("best") || header.kept.steps === position.steps) &&

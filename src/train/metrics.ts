@@ -60,6 +60,11 @@ export class RocScores {
     return [this.#positives.subarray(0, this.#p), this.#negatives.subarray(0, this.#n)];
   }
 
+  /** Rows of a class: it never has more scores. */
+  most(of: "positives" | "negatives"): number {
+    return (of === "positives" ? this.#positives : this.#negatives).length - 1;
+  }
+
   /** Takes so many scores of a class as added; they are to be written there. */
   room(of: "positives" | "negatives", length: number): Float32Array {
     if (of === "positives") this.#p = length;

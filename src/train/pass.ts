@@ -84,6 +84,12 @@ export class Pass {
     };
   }
 
+  /** Whether an array of `arrays` can have so many numbers. */
+  canHave(name: string, length: number): boolean {
+    if (name === "positives" || name === "negatives") return length <= (this.#roc?.most(name) ?? 0);
+    return this.arrays()[name]?.length === length;
+  }
+
   /** Room for so many numbers of `arrays` that is to be gone on from; undefined when there are never so many. */
   room(name: string, length: number): Float32Array | Float64Array | undefined {
     if (name === "sums") this.#sums = undefined;

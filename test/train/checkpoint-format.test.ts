@@ -251,6 +251,26 @@ describe("what is refused", () => {
     );
   });
 
+  test.each(["sums", "weights"])("a state to go back to with another number of %s", async (name) => {
+    const index = header.arrays.findIndex((array) => array.name === `good.${name}`);
+    const { length, type } = header.arrays[index]!;
+    const bytesOf = (count: number) => Math.ceil(((type === "f64" ? 8 : 4) * count) / 16);
+    const other = bytesOf(length + 1) === bytesOf(length) ? length + 1 : length - 1;
+    expect(bytesOf(other)).toBe(bytesOf(length)); // the file stays as long
+    expect(await refusal(withHeader((json) => set(json, `arrays.${index}.length`, other)))).toContain(
+      "does not fit together",
+    );
+  });
+
+  test("a state to go back to within an epoch, without the scores of its rows", async () => {
+    const change = (json: Json) => {
+      set(json, "good.position.row", 20);
+      set(json, "good.position.steps", header.good!.position.steps + 1);
+      set(json, "good.steps", header.good!.position.steps + 1);
+    };
+    expect(await refusal(withHeader(change))).toContain("does not fit together");
+  });
+
   test("names that are those of every object: they are no options, and nothing is polluted", async () => {
     const damaged = withHeader((json) => {
       const options = JSON.stringify(json.identity!.options).slice(1);
