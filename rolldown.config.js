@@ -65,6 +65,8 @@ export default defineConfig([
     external: /^node:/,
     output: {
       ...output,
+      // The entry has that name; this is what `readLibfm` imports.
+      chunkFileNames: ({ name }) => (name === "libfm" ? "libfm-parser.js" : "[name].js"),
       codeSplitting: {
         groups: [
           // What the entries for every runtime need, and nothing of Node's.
