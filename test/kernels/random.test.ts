@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { readModule } from "../support/memory.js";
+import { lowerTail } from "../support/normal.js";
 
 type Address = number;
 
@@ -12,7 +13,6 @@ interface RandomKernels {
   randomKeepScale(threshold: number): number;
   mask8Array(out: Address, key: number, blocks: number, threshold: number): void;
   normalArray(out: Address, n: number, key: number, first: bigint): void;
-  quantileArray(out: Address, p: Address, n: number): void;
   fillNormalRows(out: Address, rows: number, cols: number, strideFloats: number, key: number, std: number): void;
   randomBelow(key: number, index: number, n: number): number;
   shuffleOrder(order: Address, n: number, key: number): void;
@@ -247,21 +247,6 @@ function probability(normalKey: number, index: number): number {
   return (b * 2 ** 20 + (a >>> 12) + 0.5) / 2 ** 52;
 }
 
-/** Lower tail of the standard normal distribution at z <= 0, to about 1e-14 of itself. */
-function lowerTail(z: number): number {
-  const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
-  if (z > -2) {
-    // 1/2 + density (z + z^3 / 3 + z^5 / (3 · 5) + …)
-    let sum = 0;
-    for (let term = z, k = 3; Math.abs(term) > 1e-18; term *= (z * z) / k, k += 2) sum += term;
-    return 0.5 + density * sum;
-  }
-  // Continued fraction of Mills' ratio
-  let f = 0;
-  for (let k = 200; k > 0; k--) f = k / (-z + f);
-  return density / (-z + f);
-}
-
 describe("normal numbers", () => {
   const z = normals(1_000_000, key(2024));
 
@@ -282,19 +267,6 @@ describe("normal numbers", () => {
         if (!(error < 1e-13)) expect.fail(`index ${first + i}: ${value} for ${p}, error ${error}`);
       }
     }
-  });
-
-  test("are right in the tails, where few of them are", () => {
-    // From the middle to what 52 bits can say, in steps of a quarter of a power of two.
-    const tails = Array.from({ length: 4 * 51 }, (_, i) => 0.5 * 2 ** (-i / 4));
-    const p = Float64Array.from([...tails, ...tails.map((tail) => 1 - tail)]);
-    new Float64Array(memory.buffer, IN, p.length).set(p);
-    kernels.quantileArray(OUT, IN, p.length);
-    new Float64Array(memory.buffer, OUT, p.length).forEach((value, i) => {
-      const tail = i < tails.length ? p[i]! : 1 - p[i]!;
-      const error = Math.abs(lowerTail(i < tails.length ? value : -value) / tail - 1);
-      if (!(error < 2e-13)) expect.fail(`${value} for ${p[i]}, error ${error}`);
-    });
   });
 
   test("moments", () => {

@@ -50,7 +50,16 @@ import { dropoutMask, hash32, keepThreshold, randomKey, STREAM_SAMPLING } from "
 import { type Buffer, inOut, input, output, outputI16, outputU32, scratch } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
-import { ACTIVATIONS, ATTENTION_FACTORS, cross, FIELD_FACTORS, KERNEL_FACTORS, pad4, SLOTS, sweep } from "./sweep.js";
+import {
+  ACTIVATIONS,
+  ATTENTION_FACTORS,
+  cross,
+  KERNEL_FACTORS as FACTORS,
+  FIELD_FACTORS,
+  pad4,
+  SLOTS,
+  sweep,
+} from "./sweep.js";
 import { tableCases } from "./table-cases.js";
 import { togetherCases } from "./together-cases.js";
 
@@ -195,7 +204,7 @@ const pad8 = (size: number): number => Math.ceil(size / 8) * 8;
 const pairwiseForward = kernelCase({
   kernel: "pairwiseForward",
   tolerance: 5e-7,
-  shapes: cross({ K: KERNEL_FACTORS, slots: [0, ...SLOTS], oneHot: [true, false], wantsZ: [true, false] }),
+  shapes: cross({ K: FACTORS, slots: [0, ...SLOTS], oneHot: [true, false], wantsZ: [true, false] }),
   buffers: ({ K, slots, oneHot, wantsZ }, random) => ({
     S: output(pad4(K) + 4),
     z: output(wantsZ ? pad4(K) : 0),
@@ -228,7 +237,7 @@ const pairwiseForward = kernelCase({
 const pairwiseBackward = kernelCase({
   kernel: "pairwiseBackward",
   tolerance: 1e-7,
-  shapes: cross({ K: KERNEL_FACTORS, byLane: [true, false] }),
+  shapes: cross({ K: FACTORS, byLane: [true, false] }),
   buffers: ({ K, byLane }, random) => ({
     S: inOut(random.rows(1, K, pad4(K) + 4)),
     dz: input(byLane ? random.rows(1, K, pad4(K)) : NONE),
@@ -252,7 +261,7 @@ const OTHERS = 2;
 const pairwiseRecordGradient = kernelCase({
   kernel: "pairwiseRecordGradient",
   tolerance: 1e-6,
-  shapes: cross({ K: KERNEL_FACTORS, occurrences: SLOTS, kind: ["one-hot", "values", "by lane"] }),
+  shapes: cross({ K: FACTORS, occurrences: SLOTS, kind: ["one-hot", "values", "by lane"] }),
   buffers: ({ K, occurrences, kind }, random) => {
     const rowFloats = pad4(K) + 4;
     const rowSum = random.rows(BATCH_ROWS, K, rowFloats);
@@ -333,7 +342,7 @@ const linear = kernelCase({
 const gatherSlots = kernelCase({
   kernel: "gatherSlots",
   tolerance: 1e-7,
-  shapes: cross({ K: KERNEL_FACTORS, slots: SLOTS, oneHot: [true, false] }),
+  shapes: cross({ K: FACTORS, slots: SLOTS, oneHot: [true, false] }),
   buffers: ({ K, slots, oneHot }, random) => ({
     slots: output((slots + 1) * pad4(K)),
     table: input(table(random, K)),
@@ -396,7 +405,7 @@ const KEEP_SCALE = Math.fround(1 / 0.6);
 const productsForward = kernelCase({
   kernel: "productsForward",
   tolerance: 1e-6,
-  shapes: sweep({ K: KERNEL_FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] }, { dropped: [0, 1, 2, 3] }),
+  shapes: sweep({ K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] }, { dropped: [0, 1, 2, 3] }),
   buffers: ({ K, slots, dropout, dropped }, random) => {
     const pairs = somePairs(random, slots, dropped);
     const P = allPairs(slots).length;
@@ -447,10 +456,7 @@ const productsForward = kernelCase({
 const pairProductsCase = kernelCase({
   kernel: "pairProducts",
   tolerance: 1e-7,
-  shapes: sweep(
-    { K: KERNEL_FACTORS, slots: PRODUCT_SLOTS },
-    { dropped: [0, 1, 2, 3], from: [0, 4, 8], slack: [0, 16] },
-  ),
+  shapes: sweep({ K: FACTORS, slots: PRODUCT_SLOTS }, { dropped: [0, 1, 2, 3], from: [0, 4, 8], slack: [0, 16] }),
   buffers: ({ K, slots, dropped, from, slack }, random) => {
     const pairs = somePairs(random, slots, dropped);
     return {
@@ -495,7 +501,7 @@ const productsBackward = kernelCase({
   kernel: "productsBackward",
   tolerance: 1e-6,
   shapes: sweep(
-    { K: KERNEL_FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
+    { K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
     { dropped: [0, 1, 2, 3], concat: [false, true], from: [0, 8, 16], slack: [0, 16] },
   ),
   buffers: ({ K, slots, dropout, dropped, concat, from, slack }, random) => {
@@ -566,10 +572,7 @@ const productsBackward = kernelCase({
 
 // INN: concatenation
 
-const concatShapes = sweep(
-  { K: KERNEL_FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
-  { dropped: [0, 1, 2, 3] },
-);
+const concatShapes = sweep({ K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] }, { dropped: [0, 1, 2, 3] });
 type ConcatShape = (typeof concatShapes)[number];
 
 function concatBuffers({ K, slots, dropout, dropped }: ConcatShape, random: Random) {
@@ -916,7 +919,7 @@ const SPREADS = { equal: 0, small: 0.1, wide: 10, extreme: 1e4 } as const;
 const softmaxCase = kernelCase({
   kernel: "softmax",
   tolerance: 1e-6,
-  shapes: cross({ P: [...KERNEL_FACTORS.slice(0, 17), 45], spread: ["equal", "small", "wide", "extreme"] }),
+  shapes: cross({ P: [...FACTORS.slice(0, 17), 45], spread: ["equal", "small", "wide", "extreme"] }),
   buffers: ({ P, spread }, random) => {
     const values = random.values(P).map((x) => 3 + SPREADS[spread] * x);
     return { x: inOut(Float32Array.from({ length: pad4(P) }, (_, p) => values[p] ?? LOWEST)) };
@@ -935,7 +938,7 @@ const softmaxCase = kernelCase({
 const softmaxBackwardCase = kernelCase({
   kernel: "softmaxBackward",
   tolerance: 1e-6,
-  shapes: cross({ P: [...KERNEL_FACTORS.slice(0, 17), 45] }),
+  shapes: cross({ P: [...FACTORS.slice(0, 17), 45] }),
   buffers: ({ P }, random) => ({
     dT: inOut(random.rows(1, P, pad4(P))),
     T: input(Float32Array.from(padded(softmax([...random.values(P, -3, 3)]), pad4(P)))),
@@ -955,7 +958,7 @@ const softmaxBackwardCase = kernelCase({
 const fieldsOf = (slots: number, shared: boolean): number[] =>
   Array.from({ length: slots }, (_, s) => (shared ? s % Math.max(1, Math.ceil(slots / 2)) : slots - 1 - s));
 
-const fieldShapes = sweep({ K: KERNEL_FACTORS, slots: SLOTS, shared: [false, true] }, { KF: FIELD_FACTORS });
+const fieldShapes = sweep({ K: FACTORS, slots: SLOTS, shared: [false, true] }, { KF: FIELD_FACTORS });
 type FieldShape = (typeof fieldShapes)[number];
 
 function fieldBuffers({ K, slots, KF }: FieldShape, random: Random) {
@@ -1362,7 +1365,7 @@ const networkEnd = kernelCase({
 
 // Batch norm
 
-const normShapes = cross({ K: KERNEL_FACTORS, count: [1, 2, 3, 10] });
+const normShapes = cross({ K: FACTORS, count: [1, 2, 3, 10] });
 type NormShape = (typeof normShapes)[number];
 
 /** [ mean | 1/√(σ² + ε) | dγ | dβ ] of each lane. */
@@ -1429,7 +1432,7 @@ const batchNormStatistics = kernelCase({
 const batchNormMoving = kernelCase({
   kernel: "batchNormMoving",
   tolerance: 3e-7,
-  shapes: cross({ K: KERNEL_FACTORS }),
+  shapes: cross({ K: FACTORS }),
   buffers: ({ K }, random) => ({
     batchNorm: output(NORM_ROWS * pad4(K)),
     movingMean: input(random.rows(1, K, pad4(K))),
@@ -1465,7 +1468,7 @@ function statistics(random: Random, K: number): Float32Array {
 const batchNormForward = kernelCase({
   kernel: "batchNormForward",
   tolerance: 3e-7,
-  shapes: cross({ K: KERNEL_FACTORS, inPlace: [false, true] }),
+  shapes: cross({ K: FACTORS, inPlace: [false, true] }),
   buffers: ({ K, inPlace }, random) => ({
     out: output(inPlace ? 0 : pad4(K)),
     z: inPlace ? inOut(random.rows(1, K, pad4(K))) : input(random.rows(1, K, pad4(K))),
@@ -1540,7 +1543,7 @@ const batchNormBackward = kernelCase({
 const batchNormEnd = kernelCase({
   kernel: "batchNormEnd",
   tolerance: 0,
-  shapes: cross({ K: KERNEL_FACTORS }),
+  shapes: cross({ K: FACTORS }),
   buffers: ({ K }, random) => ({
     dense: input(random.values(4 + 2 * pad4(K))),
     grad: output(4 + 2 * pad4(K)),

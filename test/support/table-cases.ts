@@ -7,7 +7,7 @@ import { type Expected, exactly } from "./compare.js";
 import { inOut, input, output } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
-import { cross, KERNEL_FACTORS, pad4, SLOTS } from "./sweep.js";
+import { cross, KERNEL_FACTORS as FACTORS, pad4, SLOTS } from "./sweep.js";
 
 const FORMATS = ["F32", "F16", "I8"] as const satisfies TableFormat[];
 export const FEATURES = 7;
@@ -65,7 +65,7 @@ export const tableDesc = (format: TableFormat, K: number, table: number) => ({
   recordBytes: recordSizes(format, pad4(K)).record,
 });
 
-export const shapes = cross({ format: FORMATS, K: [...KERNEL_FACTORS, 20, 36], slots: [0, ...SLOTS], oneHot: [true, false] });
+export const shapes = cross({ format: FORMATS, K: [...FACTORS, 20, 36], slots: [0, ...SLOTS], oneHot: [true, false] });
 export type Shape = Omit<(typeof shapes)[number], "slots"> & { slots: number };
 
 export const rowBuffers = ({ format, K, slots, oneHot }: Shape, random: Random) => ({
@@ -199,7 +199,7 @@ const pairwiseFrom = kernelCase({
 const tableBegin = kernelCase({
   kernel: "tableBegin",
   tolerance: 5e-7,
-  shapes: cross({ format: FORMATS, K: [...KERNEL_FACTORS, 20, 36] }),
+  shapes: cross({ format: FORMATS, K: [...FACTORS, 20, 36] }),
   buffers: ({ format, K }, random) => ({ table: inOut(smallTable(random, format, K, false)) }),
   desc: ({ format, K }, at) => tableDesc(format, K, at.table),
   call: ({ kernels, at }) => kernels.tableBegin(at.desc),

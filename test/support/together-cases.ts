@@ -6,7 +6,7 @@ import { exactly } from "./compare.js";
 import { inOut, input, output, scratch } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
-import { cross, FACTORS, pad4, sweep } from "./sweep.js";
+import { cross, KERNEL_FACTORS as FACTORS, pad4, sweep } from "./sweep.js";
 import { baseOf, decoded, rowBuffers, size, summed, tableDesc, shapes as tableShapes, total } from "./table-cases.js";
 
 const NONE = new Float32Array(0);

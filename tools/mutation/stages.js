@@ -30,9 +30,12 @@ const TESTS = listed("test/*.test.ts");
 /** The tests that are a file, or directly in a folder. */
 const at = (...places) => TESTS.filter((test) => places.includes(test) || places.includes(dirname(test)));
 
+/** The tests of a name: `cache.test.ts`, `cache-format.test.ts`. */
+const named = (folder, name) =>
+  at(folder).filter((test) => /^(-.*)?\.test\.ts$/.test(test.replace(`${folder}/${name}`, "")));
+
 /** Tests of readers that have none of their own name. */
 const SHARED = {
-  "libfm-errors": "libfm",
   load: "read",
   zlib: "open",
   "safetensors-read": "safetensors",
@@ -57,7 +60,7 @@ const WHOLE = at(
 /** Tests of what a file of kernels exports, one kernel at a time. */
 function kernelTests(file) {
   if (file === "assembly/simd.ts") return at("test/kernels");
-  const own = at(`test/kernels/${basename(file)}`.replace(/\.ts$/, ".test.ts"));
+  const own = named("test/kernels", basename(file, ".ts"));
   if (own.length > 0 || !file.startsWith("assembly/kernels/")) return own;
   const exported = [...readFileSync(join(ROOT, file), "utf8").matchAll(/^export function (\w+)/gm)].map(
     ([, name]) => name,
@@ -84,7 +87,7 @@ export function stagesOf(file) {
   }
   const name = basename(file, ".ts");
   const folder = dirname(file).replace("src", "test");
-  const own = at(`${folder}/${SHARED[name] ?? name}.test.ts`);
+  const own = named(folder, SHARED[name] ?? name);
   const others = {
     "src/data": at("test/data"),
     "src/model": at("test/model", ...BATCHES[0]),
