@@ -48,6 +48,11 @@ describe("groupRows", () => {
     );
   });
 
+  test("with its own number of slots, wherever it stands", async () => {
+    const later = await readLibfm("1 1:1 2:1 3:1\n1 1:1 2:1\n", { name: "t" });
+    expect(() => groupRows(later, [2])).toThrow("t:2: row 2 has 2 slots, expected at least 3 to group by");
+  });
+
   test.each([[[]], [[-1]], [[0, 0.5]]])("refuses the slots %j", (slots) => {
     expect(() => groupRows(rows, slots)).toThrow(
       expect.objectContaining({
