@@ -156,6 +156,7 @@ export function planMemory(
   const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
   const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
   const blockRows = isFM ? FM_BLOCK_ROWS : blockRowsFor(layout, config.loss, row.bytes);
+  // Groups of forward, MASKED_LANES of those of backward (assembly/kernels/masked.ts). Behind what decides on rows of a block.
   const sMasked = row.take(masked && !inn ? 4 * Math.max(2048, 8 * Kp, 64 * together) : 0);
   const scratchRow = row.bytes;
   const block = new Arena(blockRows * scratchRow);
