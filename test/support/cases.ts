@@ -10,7 +10,7 @@
  *      multiplies and adds, the twin of the absolute values. Padding lanes have scale 0 and so must be exact;
  *   4. add `testKernel(cases.yours)` to a file of test/kernels/.
  */
-import { ACTIVATION, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "../../src/wasm/abi.js";
+import { ACTIVATION, Desc, LOSS, MODEL, OPTIMIZER } from "../../src/wasm/abi.js";
 import {
   accuracy,
   adagrad,
@@ -46,8 +46,8 @@ import {
   zeroGradients,
 } from "../reference/index.js";
 import { type Expected, exactly, nearly, UNTOUCHED } from "./compare.js";
-import { dropoutMask, hash32, keepThreshold, randomKey, STREAM_SAMPLING } from "./dropout.js";
-import { type Buffer, inOut, input, output, outputI16, outputU32, scratch } from "./guards.js";
+import { hash32, randomKey, STREAM_SAMPLING } from "./dropout.js";
+import { type Buffer, inOut, input, output, outputU32, scratch } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import { maskedCases } from "./masked-cases.js";
 import type { Random } from "./random.js";
@@ -1582,41 +1582,6 @@ const batchNormEnd = kernelCase({
   },
 });
 
-// Dropout
-
-export const KEEPS = [1, 0.9, 0.5, 0.1, 1e-9] as const;
-
-const dropoutMaskCase = kernelCase({
-  kernel: "dropoutMask",
-  tolerance: 0,
-  shapes: cross({ keep: KEEPS, blocks: [1, 2, 3, 9, 64], key: [0, 7, 0xfffffff0] }),
-  buffers: ({ blocks }) => ({ out: outputI16(8 * blocks) }),
-  call: ({ kernels, at, shape: { keep, blocks, key } }) =>
-    kernels.dropoutMask(at.out, key, blocks, keepThreshold(keep)),
-  twin: (_, { keep, blocks, key }) => ({
-    out: exactly(dropoutMask(key, 8 * blocks, keepThreshold(keep)).map((kept) => -kept)),
-  }),
-});
-
-const dropoutCase = kernelCase({
-  kernel: "dropout",
-  tolerance: 0, // every bit: keep = 1 is the identity, and the scale is one multiplication
-  shapes: cross({ lanes: [4, 8, 12, 16, 20, 64, 256], keep: KEEPS, inPlace: [true, false] }),
-  buffers: ({ lanes, inPlace }, random) => ({
-    out: output(inPlace ? 0 : lanes),
-    x: inPlace ? inOut(random.values(lanes)) : input(random.values(lanes)),
-  }),
-  call: ({ kernels, at, shape: { lanes, keep, inPlace } }) =>
-    kernels.dropout(inPlace ? at.x : at.out, at.x, lanes, lanes, keepThreshold(keep)),
-  twin: ({ x }, { lanes, keep, inPlace }) => {
-    const threshold = keepThreshold(keep);
-    const scale = Math.fround(KEEP_ALL / threshold);
-    const mask = dropoutMask(lanes, lanes, threshold);
-    const dropped = exactly(Array.from(x, (value, i) => (mask[i] ? Math.fround(value * scale) : 0)));
-    return inPlace ? { x: dropped, out: exactly([]) } : { out: dropped };
-  },
-});
-
 // Loss
 
 const lossOfRows = kernelCase({
@@ -2275,8 +2240,6 @@ export const cases = {
   batchNormForward,
   batchNormBackward,
   batchNormEnd,
-  dropoutMask: dropoutMaskCase,
-  dropout: dropoutCase,
   lossOfRows,
   metricSums,
   allFinite,

@@ -1,16 +1,51 @@
 /*
- * The kernels of dropout of products of pairs, of a block that shares them and of a row; see cases.ts.
+ * The kernels of dropout: masks, and those of products of pairs, of a block that shares them and of a row; see cases.ts.
  */
-import { MODEL } from "../../src/wasm/abi.js";
+import { KEEP_ALL, MODEL } from "../../src/wasm/abi.js";
 import { exactly, UNTOUCHED } from "./compare.js";
-import { isKept, keepThreshold, randomKey, STREAM_PRODUCTS } from "./dropout.js";
+import { dropoutMask, isKept, keepThreshold, randomKey, STREAM_PRODUCTS } from "./dropout.js";
 import { inOut, input, output, outputI16, outputU32 } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
-import { KERNEL_FACTORS, pad4, sweep } from "./sweep.js";
+import { cross, KERNEL_FACTORS, pad4, sweep } from "./sweep.js";
 import { summed } from "./table-cases.js";
 
 const pad8 = (size: number): number => Math.ceil(size / 8) * 8;
+
+export const KEEPS = [1, 0.9, 0.5, 0.1, 1e-9] as const;
+
+const dropoutMaskCase = kernelCase({
+  kernel: "dropoutMask",
+  tolerance: 0,
+  shapes: cross({ keep: KEEPS, blocks: [1, 2, 3, 9, 64], key: [0, 7, 0xfffffff0] }),
+  buffers: ({ blocks }) => ({ out: outputI16(8 * blocks) }),
+  call: ({ kernels, at, shape: { keep, blocks, key } }) =>
+    kernels.dropoutMask(at.out, key, blocks, keepThreshold(keep)),
+  twin: (_, { keep, blocks, key }) => ({
+    out: exactly(dropoutMask(key, 8 * blocks, keepThreshold(keep)).map((kept) => -kept)),
+  }),
+});
+
+const dropoutCase = kernelCase({
+  kernel: "dropout",
+  tolerance: 0, // every bit: keep = 1 is the identity, and the scale is one multiplication
+  shapes: cross({ lanes: [4, 8, 12, 16, 20, 64, 256], keep: KEEPS, inPlace: [true, false] }),
+  buffers: ({ lanes, inPlace }, random) => ({
+    out: output(inPlace ? 0 : lanes),
+    x: inPlace ? inOut(random.values(lanes)) : input(random.values(lanes)),
+  }),
+  call: ({ kernels, at, shape: { lanes, keep, inPlace } }) =>
+    kernels.dropout(inPlace ? at.x : at.out, at.x, lanes, lanes, keepThreshold(keep)),
+  twin: ({ x }, { lanes, keep, inPlace }) => {
+    const threshold = keepThreshold(keep);
+    const scale = Math.fround(KEEP_ALL / threshold);
+    const mask = dropoutMask(lanes, lanes, threshold);
+    const dropped = exactly(Array.from(x, (value, i) => (mask[i] ? Math.fround(value * scale) : 0)));
+    return inPlace ? { x: dropped, out: exactly([]) } : { out: dropped };
+  },
+});
+
+// Products of pairs
 
 /** Lanes of a word of bits, and of C_p at a time. */
 const WORD_LANES = 128;
@@ -220,4 +255,12 @@ function someLanes(K: number, from: number): { first: number; lanes: number } {
   return { first, lanes: Math.min(MASKED_LANES, pad4(K) - first) };
 }
 
-export const maskedCases = { linkPairs, maskedScores, maskedRowScores, maskedGradients, maskedRowGradients };
+export const maskedCases = {
+  dropoutMask: dropoutMaskCase,
+  dropout: dropoutCase,
+  linkPairs,
+  maskedScores,
+  maskedRowScores,
+  maskedGradients,
+  maskedRowGradients,
+};
