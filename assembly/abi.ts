@@ -7,7 +7,7 @@
  * Sizes carry the capital letters of docs/NOTATION.md; `p` at the end marks a size rounded up to 4 lanes.
  * Pointers are bytes, 16-aligned unless a comment says otherwise.
  */
-export const ABI_VERSION: u32 = 5;
+export const ABI_VERSION: u32 = 6;
 
 export const FM: u32 = 0;
 export const AFM: u32 = 1;
@@ -166,9 +166,8 @@ export class Desc {
   sWeights: u32; //        f32[Pp] T_p
   sDropped: u32; //        f32[Pp] T_p after dropout
   sScores: u32; //         f32[Pp] <e_p, F_p>
-  sMask: u32; //           i16[Pp, Kp8] dropout mask of the pair products
+  sMask: u32; //           i16[Pp, Kp8] dropout mask of the pair products; AFM: i16[1, Kp8]
   sPairs: u32; //          {s, t, p}[Pp] pairs of a row with unknown features
-  sPooled: u32; //         AFM: f32[4, Kp] q after dropout, zeros, and their gradients
   sInput: u32; //          input of the network: f32[fieldRows, Kp] (INN), or sSlots (DeepIFM)
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
   sHiddenT: u32; //        f32[Pp, Ap] the gradient, transposed back
@@ -189,6 +188,12 @@ export class Desc {
   sPairHidden: u32; //     f32[pairs, Ap] e_p W, then its gradient
   sPairScores: u32; //     f32[pairs] <e_p, F_p>, then its gradient
 
+  // Dropout of products (kernels/masked.ts)
+  sMasked: u32; //         forward: f32[pairs, Kp] e_p ⊙ F_p of some pairs; backward: f32[pairs, MASKED_LANES] C_p
+  sNext: u32; //           u32[Pp] of a row: the next occurrence of the same pair in the block
+  sFirst: u32; //          u32[pairs] its first
+  sMasks: u32; //          u16[sharedRows · P, Kp / 128, 8] masks of all occurrences
+
   // Prediction (table.ts)
   tableFormat: u32; //     F32, F16, I8
   recordBytes: u32; //     of a record of the table; 4 · rowFloats for F32
@@ -198,8 +203,8 @@ export class Desc {
   diverged: u32; //        1 after a step with a weight or a squared gradient that is not finite; stays until it is cleared
 }
 
-/** Bytes of the dropout mask of one pair. */
+/** Bytes from the dropout mask of one pair to that of the next. AFM's pairs share one, that of their sum. */
 @inline
 export function maskRowBytes(d: Desc): usize {
-  return <usize>((d.Kp + 7) & ~7) << 1;
+  return d.model == AFM ? 0 : <usize>((d.Kp + 7) & ~7) << 1;
 }

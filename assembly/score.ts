@@ -1,7 +1,7 @@
 import { AFM, DEEPIFM, Desc, FM, INN } from "./abi";
 import { batchNormMoving } from "./kernels/batch-norm";
 import { tableBegin } from "./kernels/table";
-import { afmBegin, afmForward } from "./models/afm";
+import { afmBegin } from "./models/afm";
 import { deepifmForward } from "./models/deepifm";
 import { fmForward, fmSmallForward } from "./models/fm";
 import { ifmBegin, ifmForward } from "./models/ifm";
@@ -45,7 +45,6 @@ export function forward(d: Desc, from: u32, b: u32, to: u32, scratch: usize, tra
       const row = scratch + <usize>r * d.scratchRow;
       let yHat: f32;
       if (d.model == FM) yHat = fmForward(d, b + r, training);
-      else if (d.model == AFM) yHat = afmForward(d, b + r, row, training);
       else yHat = ifmForward(d, b + r, row, training);
       store<f32>(d.yHat + (<usize>(b + r) << 2), yHat);
     }

@@ -7,7 +7,7 @@ import { beginScatter, sortOccurrences } from "./kernels/occurrences";
 import { optimizerStep, squaredNorm, stepIsFinite } from "./kernels/optimizer";
 import { pairwiseRecordGradient } from "./kernels/pairwise";
 import { scatteredGradient } from "./kernels/scatter";
-import { afmBackward, afmEnd } from "./models/afm";
+import { afmEnd } from "./models/afm";
 import { attendedRecordGradient } from "./models/attended";
 import { deepifmBackward } from "./models/deepifm";
 import { fmBackward, fmNormBegin, fmNormEnd } from "./models/fm";
@@ -119,7 +119,6 @@ function backward(d: Desc, b: u32, rows: u32, scratch: usize, dy: usize, chunk: 
     const row = scratch + <usize>r * d.scratchRow;
     const g = load<f32>(dy + (<usize>r << 2));
     if (d.model == FM) fmBackward(d, b + r, g, chunk);
-    else if (d.model == AFM) afmBackward(d, b + r, row, g, chunk);
     else ifmBackward(d, b + r, row, g, chunk);
   }
 }

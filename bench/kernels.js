@@ -19,6 +19,8 @@ const KF = 16;
 const BATCH = 2048;
 /** Pairs with the two slots of a candidate. */
 const OWN = 17;
+/** Lanes of masked.ts. */
+const MASKED_LANES = 64;
 
 /** Fields of the struct that the kernels read, from the list that the program has. */
 export function descFields(path) {
@@ -270,6 +272,29 @@ export function kernelCases(kernels, memory, fields, K) {
   const [rowNumbers, rowOffsets] = [b.take(4 * Pp), b.take(4 * M)];
   kernels.distinctBegin(distinct, block);
 
+  // A block of one row with dropout of its products.
+  const pairTerms = b.floats(Pp * K);
+  const masked = b.floats(Pp * MASKED_LANES);
+  const maskedLanes = Math.min(K, MASKED_LANES);
+  const bits = b.take(16 * Math.ceil(K / 128) * P);
+  const firstPairs = b.take(4 * (P + 1));
+  const row = b.take(8);
+  new Uint32Array(memory.buffer, row, 2).set([0, P]);
+  const dropping = b.desc({
+    ...base,
+    model: 2,
+    keepProducts: Math.round(0.9 * 65536),
+    sShared: row - block,
+    sScores: b.take(4 * Pp) - row,
+    sDropped: b.floats(Pp) - row,
+    sNext: b.take(4 * Pp) - row,
+    sRowPairs: rowPairs - row,
+    sFirst: firstPairs - block,
+  });
+  // Pair 0 is the padding.
+  const firstOf = firstPairs + 4;
+  kernels.linkPairs(dropping, 0, 1, block, P + 1);
+
   // Tables of smaller numbers, and the best of many scores.
   const small = (format, lane) =>
     b.desc({
@@ -325,16 +350,16 @@ export function kernelCases(kernels, memory, fields, K) {
     of("knownPairs", `P ${P}`, 0, 24 * P, () => k.knownPairs(knownList, attended, unknownIds)),
     of("padPairs", "45 to 48", 0, 36, () => k.padPairs(knownList, P, attended)),
     of("productsForward", `P ${P}, K ${K}`, 3 * P * K, 4 * K * (M + 2 * P), () =>
-      k.productsForward(products, scores, attended, fieldPairs, slots, 0, pairList, Pp, 1),
+      k.productsForward(products, scores, attended, fieldPairs, slots, 0, pairList, Pp),
     ),
-    of("productsForward, dropout", `P ${P}, K ${K}`, 3 * P * K, 4 * K * (M + 2 * P) + 2 * P * K, () =>
-      k.productsForward(products, scores, attended, fieldPairs, slots, mask, pairList, Pp, 1.25),
+    of("productsForward, terms", `P ${P}, K ${K}`, 2 * P * K, 4 * K * (M + 3 * P), () =>
+      k.productsForward(products, scores, attended, fieldPairs, slots, pairTerms, pairList, Pp),
     ),
     of("pairProducts", `P ${P}, K ${K}`, P * K, 4 * K * (M + P), () =>
       k.pairProducts(products, slots, pairList, P, K, lane),
     ),
     of("productsBackward", `P ${P}, K ${K}`, 9 * P * K, 4 * K * (4 * P + 4 * M), () =>
-      k.productsBackward(slotGrad, dF, attended, fieldPairs, slots, products, scores, 0, pairList, P, K, lane, 0),
+      k.productsBackward(slotGrad, dF, fieldPairs, slots, products, scores, false, pairList, P, K, lane, 0),
     ),
     of("concatForward", `P ${P}, K ${K}`, 2 * P * K, 12 * P * K, () =>
       k.concatForward(dF, attended, fieldPairs, slots, weights, 0, pairList, P, 1),
@@ -401,6 +426,19 @@ export function kernelCases(kernels, memory, fields, K) {
     ),
     of("scatterPairs", `P ${P}, A ${A}`, P * (A + 1), 12 * P * (A + 1), () =>
       k.scatterPairs(blockHidden, blockScores, hiddenT, dT, rowPairs, A, P),
+    ),
+    of("linkPairs", `P ${P}`, 0, 16 * P, () => k.linkPairs(dropping, 0, 1, block, P + 1)),
+    of("maskedScores", `P ${P}, K ${K}`, P * K, 4 * P * K, () =>
+      k.maskedScores(dropping, block, firstOf, P, pairTerms, bits),
+    ),
+    of("maskedRowScores", `P ${P}, K ${K}`, P * K, 6 * P * K, () =>
+      k.maskedRowScores(scores, dropping, pairTerms, mask, P),
+    ),
+    of("maskedGradients", `P ${P}, ${MASKED_LANES} lanes`, P * MASKED_LANES, 4 * P * MASKED_LANES, () =>
+      k.maskedGradients(masked, dropping, block, firstOf, P, bits, 0),
+    ),
+    of("maskedRowGradients", `P ${P}, ${maskedLanes} lanes`, 0, 6 * P * maskedLanes, () =>
+      k.maskedRowGradients(masked, dropping, scores, mask, P, maskedLanes),
     ),
     of("stepIsFinite", `${floats} floats`, 3 * floats, 8 * floats, () => k.stepIsFinite(theta, gradient, floats, 1)),
     of("gatherNew", `M ${M}, K ${K}, half are new`, (M * K) / 2, 4 * M * K, () =>
@@ -481,6 +519,8 @@ const SCALAR = [
   "sortOccurrences",
   "beginScatter",
   "distinctPairs",
+  "linkPairs",
+  "maskedScores",
   "linearFrom",
   "linearTerms",
   "pairTerms",

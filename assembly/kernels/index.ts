@@ -12,6 +12,7 @@ import * as distinct from "./distinct";
 import * as field from "./field";
 import * as linear from "./linear";
 import * as loss from "./loss";
+import * as masked from "./masked";
 import * as norms from "./norms";
 import * as occurrences from "./occurrences";
 import * as optimizer from "./optimizer";
@@ -35,6 +36,7 @@ export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
 export { squaredNorm, stepIsFinite } from "./optimizer";
 export { pairwiseBackward } from "./pairwise";
+export { productsBackward } from "./products";
 export { topKeep, topSort } from "./top";
 
 /** End of the module's own constants. */
@@ -67,20 +69,13 @@ export function padPairs(pairs: usize, count: u32, desc: usize): void {
 }
 
 export function productsForward(
-  out: usize, scores: usize, desc: usize, fields: usize, slots: usize, mask: usize, pairs: usize, Pp: u32, keepScale: f32,
+  out: usize, scores: usize, desc: usize, fields: usize, slots: usize, G: usize, pairs: usize, Pp: u32,
 ): void {
-  products.productsForward(out, scores, changetype<Desc>(desc), fields, slots, mask, pairs, Pp, keepScale);
+  products.productsForward(out, scores, changetype<Desc>(desc), fields, slots, G, pairs, Pp);
 }
 
 export function pairProducts(out: usize, slots: usize, pairs: usize, P: u32, lanes: u32, outBytes: usize): void {
   products.pairProducts(out, slots, pairs, P, lanes, outBytes);
-}
-
-export function productsBackward(
-  slotGrad: usize, dF: usize, desc: usize, fields: usize, slots: usize, dE: usize, dc: usize, mask: usize, pairs: usize, P: u32,
-  lanes: u32, eBytes: usize, dx: usize,
-): void {
-  products.productsBackward(slotGrad, dF, changetype<Desc>(desc), fields, slots, dE, dc, mask, pairs, P, lanes, eBytes, dx);
 }
 
 export function concatForward(
@@ -107,6 +102,30 @@ export function distinctPairs(
   rowPairs: usize, rowSlots: usize, desc: usize, scratch: usize, features: usize, values: usize,
 ): u32 {
   return distinct.distinctPairs(rowPairs, rowSlots, changetype<Desc>(desc), scratch, features, values);
+}
+
+export function linkPairs(desc: usize, b: u32, rows: u32, scratch: usize, pairs: u32): void {
+  masked.linkPairs(changetype<Desc>(desc), b, rows, scratch, pairs);
+}
+
+export function maskedScores(
+  desc: usize, scratch: usize, first: usize, count: u32, G: usize, masks: usize,
+): usize {
+  return masked.maskedScores(changetype<Desc>(desc), scratch, first, count, G, masks);
+}
+
+export function maskedRowScores(scores: usize, desc: usize, G: usize, mask: usize, count: u32): void {
+  masked.maskedRowScores(scores, changetype<Desc>(desc), G, mask, count);
+}
+
+export function maskedGradients(
+  C: usize, desc: usize, scratch: usize, first: usize, count: u32, masks: usize, k: u32,
+): usize {
+  return masked.maskedGradients(C, changetype<Desc>(desc), scratch, first, count, masks, k);
+}
+
+export function maskedRowGradients(C: usize, desc: usize, dc: usize, mask: usize, P: u32, lanes: u32): void {
+  masked.maskedRowGradients(C, changetype<Desc>(desc), dc, mask, P, lanes);
 }
 
 export function attentionForward(logits: usize, H: usize, desc: usize, P: u32): void {

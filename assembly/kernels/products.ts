@@ -1,6 +1,7 @@
 import { Desc, maskRowBytes } from "../abi";
 import { hsum, hsum4, madd, storeTransposed, zero } from "../simd";
 import { PAIR_BYTES } from "./field";
+import { MASKED_LANES } from "./masked";
 
 /**
  * The slots of one row: x_s v[j_s], and behind them one row of zeros for the padding pairs.
@@ -64,24 +65,23 @@ function mask4(mask: usize): v128 {
 }
 
 /**
- * e_p = v_s ⊙ v_t, transposed, and c_p = <e_p, m_p ⊙ F_p> for some pairs of a row.   Hong et al. 2019, eq. of the field aspect
+ * e_p = v_s ⊙ v_t, transposed, and c_p = <e_p, F_p> for some pairs.   Hong et al. 2019, eq. of the field aspect
  *
  * @param products out  f32[Kp, Pp]              e_p as columns
- * @param scores   out  f32[Pp]                  keepScale c_p
+ * @param scores   out  f32[Pp]                  c_p; not with G
  * @param fields   in   f32[fieldRows + 1, Kp]   F_p, the last row zero
  * @param slots    in   f32[M + 1, Kp]
- * @param mask     in   i16[Pp, Kp8] dropout mask, or 0
+ * @param G        out  f32[Pp, Kp]              e_p ⊙ F_p; or 0
  * @param pairs    in   {s, t, p}[Pp]
  * @param Pp            a multiple of 4
  */
 @inline
 function products(
-  DROPOUT: bool, products: usize, scores: usize, d: Desc, fields: usize, slots: usize, mask: usize, pairs: usize, Pp: u32,
-  keepScale: f32,
+  TERMS: bool, products: usize, scores: usize, d: Desc, fields: usize, slots: usize, G: usize, pairs: usize, Pp: u32,
 ): void {
-  const laneBytes = <usize>d.Kp << 2, maskBytes = maskRowBytes(d);
+  const laneBytes = <usize>d.Kp << 2;
   const rowBytes = <usize>Pp << 2;
-  assert((Pp & 3) == 0 && ((products | slots | fields) & 15) == 0);
+  assert((Pp & 3) == 0 && ((products | slots | fields | G) & 15) == 0);
   for (const end = products + rowBytes; products < end; products += 16, scores += 16, pairs += 4 * PAIR_BYTES) {
     const s0 = slots + <usize>load<u32>(pairs), t0 = slots + <usize>load<u32>(pairs, 4);
     const s1 = slots + <usize>load<u32>(pairs, 12), t1 = slots + <usize>load<u32>(pairs, 16);
@@ -95,31 +95,31 @@ function products(
       const e0 = f32x4.mul(v128.load(s0 + k), v128.load(t0 + k)), e1 = f32x4.mul(v128.load(s1 + k), v128.load(t1 + k));
       const e2 = f32x4.mul(v128.load(s2 + k), v128.load(t2 + k)), e3 = f32x4.mul(v128.load(s3 + k), v128.load(t3 + k));
       storeTransposed(out, rowBytes, e0, e1, e2, e3);
-      let f0 = f32x4.mul(e0, v128.load(F0 + k)), f1 = f32x4.mul(e1, v128.load(F1 + k));
-      let f2 = f32x4.mul(e2, v128.load(F2 + k)), f3 = f32x4.mul(e3, v128.load(F3 + k));
-      if (DROPOUT) {
-        const m = mask + (k >> 1);
-        f0 = v128.and(f0, mask4(m));
-        f1 = v128.and(f1, mask4(m + maskBytes));
-        f2 = v128.and(f2, mask4(m + 2 * maskBytes));
-        f3 = v128.and(f3, mask4(m + 3 * maskBytes));
+      const f0 = f32x4.mul(e0, v128.load(F0 + k)), f1 = f32x4.mul(e1, v128.load(F1 + k));
+      const f2 = f32x4.mul(e2, v128.load(F2 + k)), f3 = f32x4.mul(e3, v128.load(F3 + k));
+      if (TERMS) {
+        let g = G + k;
+        v128.store(g, f0);
+        v128.store((g += laneBytes), f1);
+        v128.store((g += laneBytes), f2);
+        v128.store(g + laneBytes, f3);
+      } else {
+        c0 = f32x4.add(c0, f0);
+        c1 = f32x4.add(c1, f1);
+        c2 = f32x4.add(c2, f2);
+        c3 = f32x4.add(c3, f3);
       }
-      c0 = f32x4.add(c0, f0);
-      c1 = f32x4.add(c1, f1);
-      c2 = f32x4.add(c2, f2);
-      c3 = f32x4.add(c3, f3);
     }
-    const c = hsum4(c0, c1, c2, c3);
-    v128.store(scores, DROPOUT ? f32x4.mul(f32x4.splat(keepScale), c) : c);
-    if (DROPOUT) mask += maskBytes << 2;
+    if (TERMS) G += laneBytes << 2;
+    else v128.store(scores, hsum4(c0, c1, c2, c3));
   }
 }
 
 export function productsForward(
-  out: usize, scores: usize, d: Desc, fields: usize, slots: usize, mask: usize, pairs: usize, Pp: u32, keepScale: f32,
+  out: usize, scores: usize, d: Desc, fields: usize, slots: usize, G: usize, pairs: usize, Pp: u32,
 ): void {
-  if (mask) products(true, out, scores, d, fields, slots, mask, pairs, Pp, keepScale);
-  else products(false, out, scores, d, fields, slots, 0, pairs, Pp, 1);
+  if (G) products(true, out, scores, d, fields, slots, G, pairs, Pp);
+  else products(false, out, scores, d, fields, slots, 0, pairs, Pp);
 }
 
 /**
@@ -147,8 +147,8 @@ export function concatForward(
 /**
  * Gradient of T_p from that of x: keepScale <dx_p, m_p ⊙ e_p ⊙ F_p>.
  *
- * @param dT out f32[Pp]       [P, Pp) is set to 0
- * @param dx in  f32[P, Kp]
+ * @param dT out    f32[Pp]       [P, Pp) is set to 0
+ * @param dx in/out f32[P, Kp]    then m_p ⊙ dx_p
  */
 export function concatBackward(
   dT: usize, d: Desc, fields: usize, slots: usize, dx: usize, mask: usize, pairs: usize, P: u32, keepScale: f32,
@@ -158,9 +158,13 @@ export function concatBackward(
     const s = slots + <usize>load<u32>(pairs), t = slots + <usize>load<u32>(pairs, 4), at = <usize>load<u32>(pairs, 8);
     let sum = zero();
     for (let k: usize = 0; k < laneBytes; k += 16) {
-      let f = f32x4.mul(f32x4.mul(v128.load(s + k), v128.load(t + k)), v128.load(fields + at + k));
-      if (mask) f = v128.and(f, mask4(mask + (k >> 1)));
-      sum = madd(v128.load(dx + at + k), f, sum);
+      const f = f32x4.mul(f32x4.mul(v128.load(s + k), v128.load(t + k)), v128.load(fields + at + k));
+      let x = v128.load(dx + at + k);
+      if (mask) {
+        x = v128.and(x, mask4(mask + (k >> 1)));
+        v128.store(dx + at + k, x);
+      }
+      sum = madd(x, f, sum);
     }
     store<f32>(dT + (<usize>p << 2), keepScale * hsum(sum));
   }
@@ -184,7 +188,7 @@ export function pairProducts(out: usize, slots: usize, pairs: usize, P: u32, lan
 /** One vector of one pair of productsBackward. Returns what dv_s gains. */
 @inline
 function pairBackward(
-  DROPOUT: bool, CONCAT: bool, vs: v128, c: v128, g: v128, t: usize, tGrad: usize, F: usize, dF: usize, mask: usize, dx: usize,
+  CONCAT: bool, vs: v128, c: v128, g: v128, t: usize, tGrad: usize, F: usize, dF: usize, dx: usize,
 ): v128 {
   const vt = v128.load(t);
   let f = f32x4.mul(c, v128.load(F)), e = f32x4.mul(c, f32x4.mul(vs, vt));
@@ -192,11 +196,6 @@ function pairBackward(
     const x = v128.load(dx);
     f = f32x4.mul(f, x);
     e = f32x4.mul(e, x);
-  }
-  if (DROPOUT) {
-    const m = mask4(mask);
-    f = v128.and(f, m);
-    e = v128.and(e, m);
   }
   v128.store(dF, f32x4.add(v128.load(dF), e));
   const de = f32x4.add(g, f);
@@ -206,16 +205,15 @@ function pairBackward(
 
 @inline
 function backward(
-  DROPOUT: bool, CONCAT: bool, slotGrad: usize, dF: usize, d: Desc, fields: usize, slots: usize, dE: usize, dc: usize, mask: usize,
-  pairs: usize, P: u32, lanes: u32, eBytes: usize, dx: usize,
+  BY_LANE: bool, CONCAT: bool, slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, pairs: usize,
+  P: u32, lanes: u32, eBytes: usize, dx: usize,
 ): void {
-  const bytes = <usize>lanes << 2;
-  const maskBytes = DROPOUT ? maskRowBytes(d) : 0;
+  const bytes = <usize>lanes << 2, cBytes = (BY_LANE ? <usize>MASKED_LANES : 1) << 2;
   const toGrad = slotGrad - slots, toDF = dF - fields, toDx = dx - fields;
   const end = pairs + <usize>P * PAIR_BYTES;
   while (pairs < end) {
     const first = load<u32>(pairs), s = slots + <usize>first;
-    let runEnd = pairs, runE = dE, runC = dc, runMask = mask;
+    let runEnd = pairs, runE = dE, runC = dc;
     let k: usize = 0;
     for (; k + 64 <= bytes; k += 64) {
       const vs0 = v128.load(s + k), vs1 = v128.load(s + k, 16), vs2 = v128.load(s + k, 32), vs3 = v128.load(s + k, 48);
@@ -223,20 +221,21 @@ function backward(
       let g0 = v128.load(sGrad), g1 = v128.load(sGrad, 16), g2 = v128.load(sGrad, 32), g3 = v128.load(sGrad, 48);
       runEnd = pairs;
       runE = dE + k;
-      runC = dc;
-      runMask = mask + (k >> 1);
+      runC = BY_LANE ? dc + k : dc;
       do {
-        const c = v128.load32_splat(runC);
         const t = slots + k + <usize>load<u32>(runEnd, 4), F = fields + k + <usize>load<u32>(runEnd, 8);
         const tGrad = t + toGrad, dFp = F + toDF, x = F + toDx;
-        g0 = f32x4.add(g0, pairBackward(DROPOUT, CONCAT, vs0, c, v128.load(runE), t, tGrad, F, dFp, runMask, x));
-        g1 = f32x4.add(g1, pairBackward(DROPOUT, CONCAT, vs1, c, v128.load(runE, 16), t + 16, tGrad + 16, F + 16, dFp + 16, runMask + 8, x + 16));
-        g2 = f32x4.add(g2, pairBackward(DROPOUT, CONCAT, vs2, c, v128.load(runE, 32), t + 32, tGrad + 32, F + 32, dFp + 32, runMask + 16, x + 32));
-        g3 = f32x4.add(g3, pairBackward(DROPOUT, CONCAT, vs3, c, v128.load(runE, 48), t + 48, tGrad + 48, F + 48, dFp + 48, runMask + 24, x + 48));
+        let c = BY_LANE ? v128.load(runC) : v128.load32_splat(runC);
+        g0 = f32x4.add(g0, pairBackward(CONCAT, vs0, c, v128.load(runE), t, tGrad, F, dFp, x));
+        if (BY_LANE) c = v128.load(runC, 16);
+        g1 = f32x4.add(g1, pairBackward(CONCAT, vs1, c, v128.load(runE, 16), t + 16, tGrad + 16, F + 16, dFp + 16, x + 16));
+        if (BY_LANE) c = v128.load(runC, 32);
+        g2 = f32x4.add(g2, pairBackward(CONCAT, vs2, c, v128.load(runE, 32), t + 32, tGrad + 32, F + 32, dFp + 32, x + 32));
+        if (BY_LANE) c = v128.load(runC, 48);
+        g3 = f32x4.add(g3, pairBackward(CONCAT, vs3, c, v128.load(runE, 48), t + 48, tGrad + 48, F + 48, dFp + 48, x + 48));
         runEnd += PAIR_BYTES;
         runE += eBytes;
-        runC += 4;
-        if (DROPOUT) runMask += maskBytes;
+        runC += cBytes;
       } while (runEnd < end && load<u32>(runEnd) == first);
       v128.store(sGrad, g0);
       v128.store(sGrad, g1, 16);
@@ -249,52 +248,44 @@ function backward(
       let g0 = v128.load(sGrad);
       runEnd = pairs;
       runE = dE + k;
-      runC = dc;
-      runMask = mask + (k >> 1);
+      runC = BY_LANE ? dc + k : dc;
       do {
-        const c = v128.load32_splat(runC);
+        const c = BY_LANE ? v128.load(runC) : v128.load32_splat(runC);
         const t = slots + k + <usize>load<u32>(runEnd, 4), F = fields + k + <usize>load<u32>(runEnd, 8);
-        g0 = f32x4.add(g0, pairBackward(DROPOUT, CONCAT, vs0, c, v128.load(runE), t, t + toGrad, F, F + toDF, runMask, F + toDx));
+        g0 = f32x4.add(g0, pairBackward(CONCAT, vs0, c, v128.load(runE), t, t + toGrad, F, F + toDF, F + toDx));
         runEnd += PAIR_BYTES;
         runE += eBytes;
-        runC += 4;
-        if (DROPOUT) runMask += maskBytes;
+        runC += cBytes;
       } while (runEnd < end && load<u32>(runEnd) == first);
       v128.store(sGrad, g0);
     }
     const run = (runEnd - pairs) / PAIR_BYTES;
     pairs = runEnd;
     dE += run * eBytes;
-    dc += run << 2;
-    if (DROPOUT) mask += run * maskBytes;
+    dc += run * cBytes;
   }
 }
 
 /**
  * Gradients of the slots and of F_p from those of the scores and of the products, for some of the lanes.
  *
- *   de_p += dc_p (m_p ⊙ F_p),   dv_s += de_p ⊙ v_t,   dv_t += de_p ⊙ v_s,   dF_p += dc_p (m_p ⊙ e_p)
+ *   de_p += C_p ⊙ F_p,   dv_s += de_p ⊙ v_t,   dv_t += de_p ⊙ v_s,   dF_p += C_p ⊙ e_p
  *
- * Pairs that follow each other with the same s keep v_s and dv_s in registers. Addresses are those of the first of the lanes.
+ * C_p is dc_p, or with dropout a vector (masked.ts), or with `dx` (INN) dc_p dx_p. Pairs that follow each other with the
+ * same s keep v_s and dv_s in registers. Addresses are those of the first of the lanes.
  *
  * @param slotGrad in/out f32[M + 1, Kp]      accumulated (+=)
  * @param dF       in/out f32[P + 1, Kp]      accumulated (+=)
  * @param slots    in     f32[M + 1, Kp]
  * @param dE       in     f32[P, lanes]       dH[p] Wᵀ, row stride eBytes
- * @param dc       in     f32[P]              gradient of <e_p, m_p ⊙ F_p>
- * @param mask     in     i16[P, Kp8], or 0
- * @param dx       in     f32[P + 1, Kp] INN: gradient of the network's input; m_p ⊙ F_p and m_p ⊙ e_p are weighted by dx_p. Or 0
+ * @param dc       in     f32[P]              dc_p, or where byLane is set f32[P, MASKED_LANES]   C_p
+ * @param dx       in     f32[P + 1, Kp]      INN: gradient of the network's input, after dropout. Or 0
  */
 export function productsBackward(
-  slotGrad: usize, dF: usize, d: Desc, fields: usize, slots: usize, dE: usize, dc: usize, mask: usize, pairs: usize, P: u32,
-  lanes: u32, eBytes: usize, dx: usize,
+  slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, byLane: bool, pairs: usize, P: u32, lanes: u32,
+  eBytes: usize, dx: usize,
 ): void {
-  if (dx) {
-    if (mask) backward(true, true, slotGrad, dF, d, fields, slots, dE, dc, mask, pairs, P, lanes, eBytes, dx);
-    else backward(false, true, slotGrad, dF, d, fields, slots, dE, dc, 0, pairs, P, lanes, eBytes, dx);
-  } else if (mask) {
-    backward(true, false, slotGrad, dF, d, fields, slots, dE, dc, mask, pairs, P, lanes, eBytes, 0);
-  } else {
-    backward(false, false, slotGrad, dF, d, fields, slots, dE, dc, 0, pairs, P, lanes, eBytes, 0);
-  }
+  if (dx) backward(false, true, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, dx);
+  else if (byLane) backward(true, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
+  else backward(false, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
 }

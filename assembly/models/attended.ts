@@ -1,9 +1,12 @@
-import { Desc, maskRowBytes } from "../abi";
+import { AFM, Desc, maskRowBytes } from "../abi";
 import { attentionBackward, attentionForward, softmax, softmaxBackward } from "../kernels/attention";
 import { matmulTransposedA } from "../kernels/dense";
 import { dropout, dropoutMask, KEEP_ALL, STREAM_PRODUCTS, STREAM_WEIGHTS } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
 import { linearForward } from "../kernels/linear";
+import {
+  MASKED_LANES, maskedGradients, maskedRowGradients, maskedRowScores, maskedScores,
+} from "../kernels/masked";
 import { gatherSlots, knownPairs, pairProducts, productsBackward, productsForward } from "../kernels/products";
 import { samplePairs } from "../kernels/sampling";
 import { gatherAt, linearFrom } from "../kernels/table";
@@ -19,7 +22,7 @@ import { hsum, madd, zero } from "../simd";
 export const FORWARD_FLOATS: u32 = 2048;
 
 /** Backward: lanes at a time, so that what all pairs have of them stays in the first cache. */
-const BACKWARD_LANES: u32 = 64;
+const BACKWARD_LANES: u32 = MASKED_LANES;
 
 /** Byte position of the row's first slot in features and values. */
 @inline
@@ -77,11 +80,11 @@ export function pairCount(d: Desc, scratch: usize): u32 {
   return load<u32>(scratch + d.sState, 4);
 }
 
-/** Makes the dropout mask of the row's pair products. Returns its address, or 0 without dropout. */
+/** Makes the dropout mask of the row's pair products, or AFM's of their sum. Returns its address, or 0 without dropout. */
 export function productMask(d: Desc, b: u32, scratch: usize, training: bool): usize {
   if (!training || d.keepProducts == KEEP_ALL) return 0;
   const mask = scratch + d.sMask;
-  const blocks = pairCount(d, scratch) * ((d.Kp + 7) >> 3);
+  const blocks = (d.model == AFM ? 1 : pairCount(d, scratch)) * ((d.Kp + 7) >> 3);
   dropoutMask(mask, key(d.seed, STREAM_PRODUCTS, d.step, b), blocks, d.keepProducts);
   return mask;
 }
@@ -96,8 +99,8 @@ export function productMask(d: Desc, b: u32, scratch: usize, training: bool): us
 export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, mask: usize, training: bool): usize {
   const P = pairCount(d, scratch);
   pairsForward(
-    d, scratch + d.sProducts, scratch + d.sSlots, fields, mask, pairsOf(d, scratch), (P + 3) & ~3, scratch + d.sScores,
-    scratch + d.sHidden, false,
+    d, scratch, scratch + d.sSlots, fields, mask, 0, pairsOf(d, scratch), (P + 3) & ~3, scratch + d.sScores, scratch + d.sHidden,
+    false,
   );
   return attendedWeights(d, b, scratch, training);
 }
@@ -105,27 +108,28 @@ export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, 
 /**
  * Of some pairs: e_p, a few at a time; c_p and (e_p W)ᵀ of all.
  *
- * @param products room for f32[Kp, FORWARD_FLOATS / Kp]
- * @param scores   out f32[Pp]
- * @param hidden   out f32[Ap, Pp], or f32[Pp, Ap] where byPair is set
+ * @param mask   0, or of the row's pairs; or where those of the block's occurrences go
+ * @param first  of a block's pairs with dropout: sFirst, and their scores go to sScores of the rows. Or 0
+ * @param scores out f32[Pp]
+ * @param hidden out f32[Ap, Pp], or f32[Pp, Ap] where byPair is set
  */
 export function pairsForward(
-  d: Desc, products: usize, slots: usize, fields: usize, mask: usize, pairs: usize, Pp: u32, scores: usize, hidden: usize,
-  byPair: bool,
+  d: Desc, scratch: usize, slots: usize, fields: usize, mask: usize, first: usize, pairs: usize, Pp: u32, scores: usize,
+  hidden: usize, byPair: bool,
 ): void {
+  const products = scratch + d.sProducts, terms = mask ? scratch + d.sMasked : 0;
   const aBytes = <usize>d.Ap << 2, pBytes = <usize>Pp << 2;
-  const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
-  const maskBytes = mask ? maskRowBytes(d) : 0;
+  const rowBytes = maskRowBytes(d);
   const group = max<u32>(8, FORWARD_FLOATS / d.Kp & ~7);
   for (let p: u32 = 0; p < Pp; p += group) {
-    const count = min(group, Pp - p), first = <usize>p, bytes = <usize>count << 2;
-    productsForward(
-      products, scores + (first << 2), d, fields, slots, mask + first * maskBytes, pairs + first * PAIR_BYTES, count, scale,
-    );
+    const count = min(group, Pp - p), at = <usize>p << 2, bytes = <usize>count << 2;
+    productsForward(products, scores + at, d, fields, slots, terms, pairs + <usize>p * PAIR_BYTES, count);
+    if (first) mask = maskedScores(d, scratch, first + at, count, terms, mask);
+    else if (mask) maskedRowScores(scores + at, d, terms, mask + <usize>p * rowBytes, count);
     if (byPair) {
-      matmulTransposedA(hidden + first * aBytes, products, d.attnW, d.Kp, count, d.Ap, aBytes, bytes, aBytes, false);
+      matmulTransposedA(hidden + at * d.Ap, products, d.attnW, d.Kp, count, d.Ap, aBytes, bytes, aBytes, false);
     } else {
-      matmulTransposedA(hidden + (first << 2), d.attnW, products, d.Kp, d.Ap, count, pBytes, aBytes, bytes, false);
+      matmulTransposedA(hidden + at, d.attnW, products, d.Kp, d.Ap, count, pBytes, aBytes, bytes, false);
     }
   }
 }
@@ -172,8 +176,8 @@ export function attendedBackward(
   const hiddenT = scratch + d.sHiddenT;
   attendedGradients(d, b, scratch, dy, mask ? dy * keepScale(d.keepProducts) : dy, chunk, hiddenT);
   pairsBackward(
-    d, scratch + d.sProducts, scratch + d.sSlots, scratch + d.sSlotGrad, fields, dF, scratch + d.sHidden, hiddenT,
-    scratch + d.sDropped, mask, pairsOf(d, scratch), pairCount(d, scratch), chunk, dx,
+    d, scratch, scratch + d.sSlots, scratch + d.sSlotGrad, fields, dF, scratch + d.sHidden, hiddenT, scratch + d.sDropped, mask, 0,
+    pairsOf(d, scratch), pairCount(d, scratch), chunk, dx,
   );
 }
 
@@ -206,15 +210,20 @@ export function attendedGradients(
  *
  * Block by block of lanes: e_p made again, dWᵀ from it, then de_p in its place, then what becomes of de_p.
  *
- * @param products room for f32[Pp, min(Kp, BACKWARD_LANES)]
  * @param hidden   in f32[Ap, Pp]   gradient of (e_p W)ᵀ
  * @param hiddenT  in f32[Pp, Ap]   its transpose
- * @param dc       in f32[Pp]
+ * @param dc       in f32[Pp]       of pairs of a row, and where there are no masks
+ * @param mask     0, or the masks: of a row's pairs, or of the occurrences of these and later pairs of a block
+ * @param first    of a block's pairs: u32[P] in sFirst. Or 0
+ * @returns        masks of the occurrences of the pairs behind these
  */
 export function pairsBackward(
-  d: Desc, products: usize, slots: usize, slotGrad: usize, fields: usize, dF: usize, hidden: usize, hiddenT: usize, dc: usize,
-  mask: usize, pairs: usize, P: u32, chunk: usize, dx: usize,
-): void {
+  d: Desc, scratch: usize, slots: usize, slotGrad: usize, fields: usize, dF: usize, hidden: usize, hiddenT: usize, dc: usize,
+  mask: usize, first: usize, pairs: usize, P: u32, chunk: usize, dx: usize,
+): usize {
+  const products = scratch + d.sProducts, masked = scratch + d.sMasked;
+  const byLane = mask != 0 && !dx;
+  let behind: usize = 0;
   const Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
   const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
   const dWT = chunk + 16;
@@ -224,9 +233,14 @@ export function pairsBackward(
     pairProducts(products, slots + k, pairs, P, lanes, eBytes);
     matmulTransposedA(dWT + k, hiddenT, products, P, d.Ap, lanes, laneBytes, aBytes, eBytes, true);
     matmulTransposedA(products, hidden, d.attnWT + k, d.Ap, Pp, lanes, eBytes, pBytes, laneBytes, false);
-    const own = mask ? mask + (k >> 1) : 0, x = dx ? dx + k : 0;
-    productsBackward(slotGrad + k, dF + k, d, fields + k, slots + k, products, dc, own, pairs, P, lanes, eBytes, x);
+    if (byLane) {
+      if (first) behind = maskedGradients(masked, d, scratch, first, P, mask, <u32>(k >> 2));
+      else maskedRowGradients(masked, d, dc, mask + (k >> 1), P, lanes);
+    }
+    const c = byLane ? masked : dc, x = dx ? dx + k : 0;
+    productsBackward(slotGrad + k, dF + k, fields + k, slots + k, products, c, byLane, pairs, P, lanes, eBytes, x);
   }
+  return behind;
 }
 
 /**

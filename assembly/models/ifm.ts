@@ -16,6 +16,8 @@ export function ifmBegin(d: Desc): void {
  * IFM (Hong, Huang, Chen, AAAI 2019): y = linear + Σ_p T_p <e_p, F_p>, T = softmax of the attention logits.
  * Dropout, in training only, acts on T and on T_p e_p (equally: on F_p).
  *
+ * AFM (Xiao et al., IJCAI 2017): y = linear + q · Σ_p T_p e_p. That is IFM with F_p = q, and one mask for all pairs.
+ *
  * @param b       row of the batch
  * @param scratch keeps what backward needs
  */

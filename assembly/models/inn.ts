@@ -28,7 +28,8 @@ export function innForward(d: Desc, b: u32, rows: u32, scratch: usize, training:
     if (P < d.fieldRows) memory.fill(input, 0, inputBytes);
     if (!P) continue;
     const mask = productMask(d, b + r, row, training);
-    const T = attendedForward(d, b + r, row, d.fieldPairs, mask, training);
+    // The mask acts on the network's input; c_p is not used.
+    const T = attendedForward(d, b + r, row, d.fieldPairs, 0, training);
     const scale: f32 = mask ? keepScale(d.keepProducts) : 1;
     concatForward(input, d, d.fieldPairs, row + d.sSlots, T, mask, pairsOf(d, row), P, scale);
   }

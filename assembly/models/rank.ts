@@ -111,7 +111,7 @@ function evenFirst(v: usize, Kp: u32): void {
 /** Attention logits and c = <e_p, F_p> of some pairs of a row; both are padded to 4. */
 function pairLogits(d: Desc, scratch: usize, pairs: usize, P: u32, logits: usize, scores: usize): void {
   const hidden = scratch + d.sHidden;
-  pairsForward(d, scratch + d.sProducts, scratch + d.sSlots, d.fieldPairs, 0, pairs, (P + 3) & ~3, scores, hidden, false);
+  pairsForward(d, scratch, scratch + d.sSlots, d.fieldPairs, 0, 0, pairs, (P + 3) & ~3, scores, hidden, false);
   attentionForward(logits, hidden, d, P);
 }
 

@@ -2,6 +2,8 @@ import { Desc } from "../abi";
 import { distinctBegin, distinctPairs, gatherNew, gatherPairs, scatterPairs } from "../kernels/distinct";
 import { KEEP_ALL } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
+import { linkPairs } from "../kernels/masked";
+import { keepScale } from "../random";
 import {
   attendedGradients, attendedRecords, attendedSum, attendedWeights, chunkFields, pairCount, pairsBackward,
   pairsForward, rowBegin,
@@ -24,7 +26,7 @@ function rowOf(d: Desc, scratch: usize, r: u32): usize {
 }
 
 /**
- * Looks for the distinct pairs of rows b … b + rows - 1. Dropout of the products makes every pair of every row another one.
+ * Looks for the distinct pairs of rows b … b + rows - 1.
  *
  * @returns how many, padded to 4; or 0: more than four of five, so that the rows had better be done one by one
  */
@@ -56,8 +58,7 @@ export function sharedPairs(d: Desc, scratch: usize): u32 {
  * @returns whether it does
  */
 export function sharedForward(d: Desc, b: u32, rows: u32, scratch: usize, training: bool): bool {
-  const few = rows < FIRST_ROWS || (training && d.keepProducts < KEEP_ALL);
-  const pairs: u32 = few ? 0 : findPairs(d, b, rows, scratch);
+  const pairs: u32 = rows < FIRST_ROWS ? 0 : findPairs(d, b, rows, scratch);
   store<u32>(scratch + d.sCounts, pairs, 8);
   if (!pairs) return false;
   const slots = scratch + d.sBlockSlots;
@@ -68,12 +69,17 @@ export function sharedForward(d: Desc, b: u32, rows: u32, scratch: usize, traini
     store<f32>(d.yHat + (<usize>(b + r) << 2), linear);
   }
   const Z = scratch + d.sPairHidden, C = scratch + d.sPairScores;
-  pairsForward(d, scratch + d.sProducts, slots, d.fieldPairs, 0, scratch + d.sBlockPairs, pairs, C, Z, true);
+  // With dropout of the products a pair has another score in each row; what is gathered of C then goes where nobody looks.
+  const masked = training && d.keepProducts < KEEP_ALL;
+  const scores = masked ? d.sDropped : d.sScores;
+  if (masked) linkPairs(d, b, rows, scratch, pairs);
+  const masks = masked ? scratch + d.sMasks : 0, first = masked ? scratch + d.sFirst : 0;
+  pairsForward(d, scratch, slots, d.fieldPairs, masks, first, scratch + d.sBlockPairs, pairs, C, Z, true);
   for (let r: u32 = 0; r < rows; r++) {
     const row = rowOf(d, scratch, r);
     const P = pairCount(d, row);
     if (!P) continue;
-    gatherPairs(row + d.sHidden, row + d.sScores, Z, C, row + d.sRowPairs, d.Ap, (P + 3) & ~3);
+    gatherPairs(row + d.sHidden, row + scores, Z, C, row + d.sRowPairs, d.Ap, (P + 3) & ~3);
     const at = d.yHat + (<usize>(b + r) << 2);
     store<f32>(at, load<f32>(at) + attendedSum(d, row, attendedWeights(d, b + r, row, training)));
   }
@@ -100,6 +106,8 @@ export function sharedBackward(d: Desc, b: u32, rows: u32, scratch: usize, dy: u
   const aBytes = <usize>d.Ap << 2;
   const dZ = scratch + d.sPairHidden, dC = scratch + d.sPairScores, slotGrad = scratch + d.sBlockGrad;
   const hidden = scratch + d.sHiddenT;
+  const masked = d.keepProducts < KEEP_ALL;
+  const scale: f32 = masked ? keepScale(d.keepProducts) : 1;
   memory.fill(dZ, 0, <usize>pairs * aBytes);
   memory.fill(dC, 0, <usize>pairs << 2);
   memory.fill(slotGrad, 0, (<usize>d.Kp << 2) * load<u32>(scratch + d.sCounts));
@@ -109,16 +117,17 @@ export function sharedBackward(d: Desc, b: u32, rows: u32, scratch: usize, dy: u
     store<f32>(chunk, load<f32>(chunk) + g);
     const P = pairCount(d, row);
     if (!P) continue;
-    attendedGradients(d, b + r, row, g, g, chunk, hidden);
+    attendedGradients(d, b + r, row, g, g * scale, chunk, hidden);
     scatterPairs(dZ, dC, hidden, row + d.sDropped, row + d.sRowPairs, d.Ap, P);
   }
+  let masks = masked ? scratch + d.sMasks : 0;
   for (let p: u32 = 0; p < pairs; p += BACKWARD_PAIRS) {
     const some = min(BACKWARD_PAIRS, pairs - p);
     const hiddenT = dZ + <usize>p * aBytes;
     transpose(hidden, hiddenT, some, d.Ap);
-    pairsBackward(
-      d, scratch + d.sProducts, scratch + d.sBlockSlots, slotGrad, d.fieldPairs, chunkFields(d, chunk), hidden, hiddenT,
-      dC + (<usize>p << 2), 0, scratch + d.sBlockPairs + <usize>p * PAIR_BYTES, some, chunk, 0,
+    masks = pairsBackward(
+      d, scratch, scratch + d.sBlockSlots, slotGrad, d.fieldPairs, chunkFields(d, chunk), hidden, hiddenT, dC + (<usize>p << 2),
+      masks, scratch + d.sFirst + (<usize>p << 2), scratch + d.sBlockPairs + <usize>p * PAIR_BYTES, some, chunk, 0,
     );
   }
   for (let r: u32 = 0; r < rows; r++) {

@@ -112,7 +112,6 @@ export const FIELDS = [
   ["sScores", "u32"],
   ["sMask", "u32"],
   ["sPairs", "u32"],
-  ["sPooled", "u32"],
   ["sInput", "u32"],
   ["sInputGrad", "u32"],
   ["sHiddenT", "u32"],
@@ -130,13 +129,17 @@ export const FIELDS = [
   ["sBlockPairs", "u32"],
   ["sPairHidden", "u32"],
   ["sPairScores", "u32"],
+  ["sMasked", "u32"],
+  ["sNext", "u32"],
+  ["sFirst", "u32"],
+  ["sMasks", "u32"],
   ["tableFormat", "u32"],
   ["recordBytes", "u32"],
   ["zeros", "u32"],
   ["diverged", "u32"],
 ] as const satisfies readonly (readonly [string, "u32" | "f32"])[];
 
-export const ABI_VERSION = 5;
+export const ABI_VERSION = 6;
 
 type Field = (typeof FIELDS)[number][0];
 

@@ -142,6 +142,8 @@ export function planMemory(
   const sScores = row.take(4 * Pp);
   const sRowSlots = row.take(sharedRows > 0 ? 4 * M : 0);
   const sRowPairs = row.take(sharedRows > 0 ? 4 * Pp : 0);
+  const masked = !isFM && training !== undefined && training.config.keep[1] < 1;
+  const sNext = row.take(masked && sharedRows > 0 ? 4 * Pp : 0);
   const sharedRow = row.bytes;
   const sSlots = row.take(4 * (M + 1) * Kp);
   const sSlotGrad = row.take(4 * (M + 1) * Kp);
@@ -151,11 +153,12 @@ export function planMemory(
   const sHiddenT = row.take(4 * together * Ap);
   const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
   const sPairs = row.take(12 * Pp);
-  const sPooled = row.take(config.model === "afm" ? 4 * 4 * Kp : 0);
   const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
   const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
+  const blockRows = isFM ? FM_BLOCK_ROWS : blockRowsFor(layout, config.loss, row.bytes);
+  // Groups of forward, MASKED_LANES of those of backward (assembly/kernels/masked.ts). Behind what decides on rows of a block.
+  const sMasked = row.take(masked && !inn ? 4 * Math.max(2048, 8 * Kp, 64 * together) : 0);
   const scratchRow = row.bytes;
-  const blockRows = isFM ? FM_BLOCK_ROWS : blockRowsFor(layout, config.loss, scratchRow);
   const block = new Arena(blockRows * scratchRow);
   const sGradients = block.take(4 * Math.max(blockRows, sharedRows));
   const sRowGrad = block.take(4 * rowFloats);
@@ -180,6 +183,9 @@ export function planMemory(
       sBlockPairs: block.take(12 * mostPairs),
       sPairHidden: block.take(4 * mostPairs * Ap),
       sPairScores: block.take(4 * mostPairs),
+      sNext,
+      sFirst: block.take(masked ? 4 * mostPairs : 0),
+      sMasks: block.take(masked ? 16 * Math.ceil(Kp / 128) * sharedRows * P : 0),
     };
   }
   const layerTable = arena.take(32 * layout.layers.length);
@@ -350,7 +356,7 @@ export function planMemory(
     sScores,
     sMask,
     sPairs,
-    sPooled,
+    sMasked,
     sInput,
     sInputGrad,
     tableFormat: TABLE[layout.dtype],

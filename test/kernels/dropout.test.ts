@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { cases, KEEPS } from "../support/cases.js";
+import { cases } from "../support/cases.js";
 import { dropoutMask, keepThreshold, randomKey } from "../support/dropout.js";
 import { GuardedMemory, input, output, outputI16 } from "../support/guards.js";
 import { testKernel } from "../support/kernel-case.js";
+import { KEEPS } from "../support/masked-cases.js";
 import { Random } from "../support/random.js";
 
 testKernel(cases.dropoutMask);

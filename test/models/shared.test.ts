@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { assertSameBits } from "../support/compare.js";
 import { BUILDS } from "../support/memory.js";
-import { configOf, modelOf, repeatingRows, rowsOf, TestSession } from "../support/session.js";
+import { assertTensors, configOf, modelOf, repeatingRows, rowsOf, TestSession } from "../support/session.js";
 
 // Whether the rows of a block share their pairs depends on what these are, and no score depends on it.
 
@@ -33,6 +33,25 @@ describe.each(BUILDS)("$build", ({ module }) => {
       const scores = session.predict(repeating);
       session.trainBatch();
       assertSameBits("scores", session.batchScores(), scores);
+    });
+
+    test.each([
+      { factors: 64, keep: [1, 0.9] },
+      { factors: 64, keep: [0.9, 0.6] },
+      { factors: 130, keep: [0.9, 0.9] },
+    ] as const)("with dropout they train as they do one by one, $keep of $factors", ({ factors, keep }) => {
+      const wide = modelOf({ ...config, factors }, 1);
+      const train = { optimizer: "momentum", momentum: 0.5, keep: [...keep] as [number, number], seed: 5 } as const;
+      const [together, alone] = [0, 1].map(() => new TestSession(module, wide, repeating, train)) as [
+        TestSession,
+        TestSession,
+      ];
+      alone.desc.set({ sharedRows: 0 });
+      for (const session of [together, alone]) session.trainBatch();
+      assertSameBits("scores", together.batchScores(), alone.batchScores());
+      assertTensors("gradients", together.gradients(), alone.gradients(), 1e-5);
+      together.desc.set({ first: 0, count: 64 });
+      expect([together, alone].map((session) => session.sharedPairs() > 0)).toEqual([true, false]);
     });
 
     test("rows whose pairs do not repeat are computed one by one", () => {

@@ -10,7 +10,7 @@
  *      multiplies and adds, the twin of the absolute values. Padding lanes have scale 0 and so must be exact;
  *   4. add `testKernel(cases.yours)` to a file of test/kernels/.
  */
-import { ACTIVATION, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "../../src/wasm/abi.js";
+import { ACTIVATION, Desc, LOSS, MODEL, OPTIMIZER } from "../../src/wasm/abi.js";
 import {
   accuracy,
   adagrad,
@@ -46,9 +46,10 @@ import {
   zeroGradients,
 } from "../reference/index.js";
 import { type Expected, exactly, nearly, UNTOUCHED } from "./compare.js";
-import { dropoutMask, hash32, keepThreshold, randomKey, STREAM_SAMPLING } from "./dropout.js";
-import { type Buffer, inOut, input, output, outputI16, outputU32, scratch } from "./guards.js";
+import { hash32, randomKey, STREAM_SAMPLING } from "./dropout.js";
+import { type Buffer, inOut, input, output, outputU32, scratch } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
+import { maskedCases } from "./masked-cases.js";
 import type { Random } from "./random.js";
 import {
   ACTIVATIONS,
@@ -405,8 +406,8 @@ const KEEP_SCALE = Math.fround(1 / 0.6);
 const productsForward = kernelCase({
   kernel: "productsForward",
   tolerance: 1e-6,
-  shapes: sweep({ K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] }, { dropped: [0, 1, 2, 3] }),
-  buffers: ({ K, slots, dropout, dropped }, random) => {
+  shapes: sweep({ K: FACTORS, slots: PRODUCT_SLOTS, terms: [false, true] }, { dropped: [0, 1, 2, 3] }),
+  buffers: ({ K, slots, terms, dropped }, random) => {
     const pairs = somePairs(random, slots, dropped);
     const P = allPairs(slots).length;
     const Pp = pad4(pairs.length);
@@ -414,40 +415,41 @@ const productsForward = kernelCase({
       out: output(pad4(K) * Pp),
       scores: output(Pp),
       slots: input(withZeroRow(random.rows(slots, K, pad4(K)), pad4(K))),
-      mask: input(dropout ? maskLanes(random, Pp * pad8(K)) : new Int16Array(0)),
+      G: output(terms ? Pp * pad4(K) : 0),
       pairs: input(pairList(pairs, slots, K)),
       fieldPairs: input(withZeroRow(random.rows(P, K, pad4(K)), pad4(K))),
     };
   },
   desc: ({ K }) => ({ Kp: pad4(K) }),
-  call: ({ kernels, at, shape: { dropout, slots, dropped } }) =>
+  call: ({ kernels, at, shape: { terms, slots, dropped } }) =>
     kernels.productsForward(
       at.out,
       at.scores,
       at.desc,
       at.fieldPairs,
       at.slots,
-      dropout ? at.mask : 0,
+      terms ? at.G : 0,
       at.pairs,
       pad4(Math.max(1, allPairs(slots).length - dropped)),
-      KEEP_SCALE,
     ),
-  twin: (values, { K, slots, dropout }) => {
+  twin: (values, { K, slots, terms }) => {
     const Kp = pad4(K);
-    const kept = maskOf(values.mask, K);
     const list = pairsOf(values.pairs, slots, K);
     const Pp = values.pairs.length / 3;
     return multilinear({ slots: values.slots, fieldPairs: values.fieldPairs }, ({ slots: rows, fieldPairs }) => {
       const { model, row } = slotModel(rows, slots, K);
       const pairs = rowPairs(model, row, list);
       const F = (p: number, k: number) => fieldPairs[p * Kp + k]!;
-      const scale = dropout ? KEEP_SCALE : 1;
+      const ofPair = pairs.map(({ e, index }) =>
+        padded(
+          Array.from(e, (ek, k) => ek * F(index, k)),
+          Kp,
+        ),
+      );
       return {
         out: Array.from({ length: Kp * Pp }, (_, i) => pairs[i % Pp]?.e[Math.floor(i / Pp)] ?? 0),
-        scores: padded(
-          pairs.map(({ e, index }, i) => scale * sum(e.map((ek, k) => ek * F(index, k) * kept(i, k)))),
-          Pp,
-        ),
+        scores: terms ? new Array<number>(Pp).fill(UNTOUCHED) : padded(ofPair.map(sum), Pp),
+        G: terms ? padded(ofPair.flat(), Pp * Kp) : [],
       };
     });
   },
@@ -497,65 +499,69 @@ function maskOf(mask: Numbers, K: number): (i: number, k: number) => number {
   return mask.length === 0 ? () => 1 : (i, k) => Math.abs(mask[i * pad8(K) + k]!);
 }
 
+/** C_p comes in rows of so many lanes. */
+const MASKED_LANES = 64;
+const productLanes = (K: number, from: number, kind: string): number =>
+  Math.min(someLanes(K, from), kind === "by lane" ? MASKED_LANES : Number.POSITIVE_INFINITY);
+
 const productsBackward = kernelCase({
   kernel: "productsBackward",
   tolerance: 1e-6,
   shapes: sweep(
-    { K: FACTORS, slots: PRODUCT_SLOTS, dropout: [false, true] },
-    { dropped: [0, 1, 2, 3], concat: [false, true], from: [0, 8, 16], slack: [0, 16] },
+    { K: FACTORS, slots: PRODUCT_SLOTS, kind: ["one", "by lane", "concat"] },
+    { dropped: [0, 1, 2, 3], from: [0, 8, 16], slack: [0, 16] },
   ),
-  buffers: ({ K, slots, dropout, dropped, concat, from, slack }, random) => {
+  buffers: ({ K, slots, kind, dropped, from, slack }, random) => {
     const pairs = somePairs(random, slots, dropped);
     const P = allPairs(slots).length;
-    const lanes = someLanes(K, from);
+    const lanes = productLanes(K, from, kind);
     const Kp = pad4(K);
     return {
       slotGrad: inOut(withZeroRow(random.rows(slots, K, Kp), Kp)),
       dF: inOut(withZeroRow(random.rows(P, K, Kp), Kp)),
       slots: input(withZeroRow(random.rows(slots, K, Kp), Kp)),
       dE: input(random.rows(pairs.length, K - (Kp - lanes), lanes + slack)),
-      dc: input(random.values(pairs.length)),
-      mask: input(dropout ? maskLanes(random, pairs.length * pad8(K)) : new Int16Array(0)),
+      dc: input(random.values(pairs.length * (kind === "by lane" ? MASKED_LANES : 1))),
       pairs: input(pairList(pairs, slots, K)),
       fieldPairs: input(withZeroRow(random.rows(P, K, Kp), Kp)),
-      dx: input(concat ? withZeroRow(random.rows(P, K, Kp), Kp) : NONE),
+      dx: input(kind === "concat" ? withZeroRow(random.rows(P, K, Kp), Kp) : NONE),
     };
   },
-  desc: ({ K }) => ({ Kp: pad4(K) }),
-  call: ({ kernels, at, shape: { K, dropout, slots, dropped, concat, from, slack } }) => {
-    const lanes = someLanes(K, from);
+  call: ({ kernels, at, shape: { K, kind, slots, dropped, from, slack } }) => {
+    const lanes = productLanes(K, from, kind);
     const first = pad4(K) - lanes;
     kernels.productsBackward(
       at.slotGrad + 4 * first,
       at.dF + 4 * first,
-      at.desc,
       at.fieldPairs + 4 * first,
       at.slots + 4 * first,
       at.dE,
       at.dc,
-      dropout ? at.mask + 2 * first : 0,
+      kind === "by lane",
       at.pairs,
       Math.max(1, allPairs(slots).length - dropped),
       lanes,
       4 * (lanes + slack),
-      concat ? at.dx + 4 * first : 0,
+      kind === "concat" ? at.dx + 4 * first : 0,
     );
   },
-  // de_p += dc_p (m_p ⊙ F_p);  dF_p += dc_p (m_p ⊙ e_p);  with dx, m_p ⊙ dx_p in place of m_p
-  twin: ({ pairs: list, mask, ...values }, { K, slots, from, slack }) => {
+  // de_p += C_p ⊙ F_p;  dF_p += C_p ⊙ e_p;  C_p is dc_p, or of each lane, or dc_p dx_p
+  twin: ({ pairs: list, ...values }, { K, slots, kind, from, slack }) => {
     const Kp = pad4(K);
-    const lanes = someLanes(K, from);
+    const lanes = productLanes(K, from, kind);
     const first = Kp - lanes;
-    const kept = maskOf(mask, K);
     const chosen = pairsOf(list, slots, K);
     return multilinear(values, ({ slotGrad, dF, slots: rows, dE: given, dc, fieldPairs, dx }) => {
-      const weight = (i: number, p: number, k: number) => kept(i, k) * (dx.length ? dx[p * Kp + k]! : 1);
+      const C = (i: number, p: number, k: number) => {
+        if (kind === "by lane") return dc[i * MASKED_LANES + k - first]!;
+        return dc[i]! * (dx.length ? dx[p * Kp + k]! : 1);
+      };
       const { model, row } = slotModel(rows, slots, K);
       const pairs = rowPairs(model, row, chosen);
       const dE = pairs.map(({ index }, i) =>
         Array.from({ length: K }, (_, k) => {
           if (k < first) return 0;
-          return given[i * (lanes + slack) + k - first]! + dc[i]! * weight(i, index, k) * fieldPairs[index * Kp + k]!;
+          return given[i * (lanes + slack) + k - first]! + C(i, index, k) * fieldPairs[index * Kp + k]!;
         }),
       );
       const into = { feature_embeddings: new Float64Array(slots * K) };
@@ -563,7 +569,7 @@ const productsBackward = kernelCase({
       const dv = strided(into.feature_embeddings, K, Kp);
       const toF = Array.from(dF);
       pairs.forEach(({ e, index }, i) => {
-        for (let k = first; k < K; k++) toF[index * Kp + k]! += dc[i]! * weight(i, index, k) * e[k]!;
+        for (let k = first; k < K; k++) toF[index * Kp + k]! += C(i, index, k) * e[k]!;
       });
       return { slotGrad: Array.from(slotGrad, (g, i) => g + (dv[i] ?? 0)), dF: toF };
     });
@@ -646,7 +652,7 @@ const concatBackward = kernelCase({
   buffers: (shape, random) => ({
     ...concatBuffers(shape, random),
     dT: output(pad4(Math.max(1, allPairs(shape.slots).length - shape.dropped))),
-    dx: input(random.rows(allPairs(shape.slots).length, shape.K, pad4(shape.K))),
+    dx: inOut(random.rows(allPairs(shape.slots).length, shape.K, pad4(shape.K))),
   }),
   desc: (shape) => concatDesc(shape),
   call: ({ kernels, at, shape: { slots, dropped, dropout } }) =>
@@ -664,7 +670,16 @@ const concatBackward = kernelCase({
   twin: ({ dx, dT, ...values }, shape) => {
     const Kp = pad4(shape.K);
     const terms = concatTerms(values, shape).map(({ p, terms }) => terms.map((term, k) => term * dx[p * Kp + k]!));
+    // What the mask drops is dropped of dx, too; absent pairs' places are left as they are.
+    const kept = Array.from(dx);
+    const mask = maskOf(values.mask, shape.K);
+    if (shape.dropout) {
+      concatTerms(values, shape).forEach(({ p }, i) => {
+        for (let k = 0; k < shape.K; k++) kept[p * Kp + k]! *= mask(i, k);
+      });
+    }
     return {
+      dx: exactly(kept),
       dT: {
         values: padded(terms.map(sum), dT.length),
         scale: padded(
@@ -1567,41 +1582,6 @@ const batchNormEnd = kernelCase({
   },
 });
 
-// Dropout
-
-export const KEEPS = [1, 0.9, 0.5, 0.1, 1e-9] as const;
-
-const dropoutMaskCase = kernelCase({
-  kernel: "dropoutMask",
-  tolerance: 0,
-  shapes: cross({ keep: KEEPS, blocks: [1, 2, 3, 9, 64], key: [0, 7, 0xfffffff0] }),
-  buffers: ({ blocks }) => ({ out: outputI16(8 * blocks) }),
-  call: ({ kernels, at, shape: { keep, blocks, key } }) =>
-    kernels.dropoutMask(at.out, key, blocks, keepThreshold(keep)),
-  twin: (_, { keep, blocks, key }) => ({
-    out: exactly(dropoutMask(key, 8 * blocks, keepThreshold(keep)).map((kept) => -kept)),
-  }),
-});
-
-const dropoutCase = kernelCase({
-  kernel: "dropout",
-  tolerance: 0, // every bit: keep = 1 is the identity, and the scale is one multiplication
-  shapes: cross({ lanes: [4, 8, 12, 16, 20, 64, 256], keep: KEEPS, inPlace: [true, false] }),
-  buffers: ({ lanes, inPlace }, random) => ({
-    out: output(inPlace ? 0 : lanes),
-    x: inPlace ? inOut(random.values(lanes)) : input(random.values(lanes)),
-  }),
-  call: ({ kernels, at, shape: { lanes, keep, inPlace } }) =>
-    kernels.dropout(inPlace ? at.x : at.out, at.x, lanes, lanes, keepThreshold(keep)),
-  twin: ({ x }, { lanes, keep, inPlace }) => {
-    const threshold = keepThreshold(keep);
-    const scale = Math.fround(KEEP_ALL / threshold);
-    const mask = dropoutMask(lanes, lanes, threshold);
-    const dropped = exactly(Array.from(x, (value, i) => (mask[i] ? Math.fround(value * scale) : 0)));
-    return inPlace ? { x: dropped, out: exactly([]) } : { out: dropped };
-  },
-});
-
 // Loss
 
 const lossOfRows = kernelCase({
@@ -2254,13 +2234,12 @@ export const cases = {
   integratedGradients: integratedGradientsCase,
   ...tableCases,
   ...togetherCases,
+  ...maskedCases,
   batchNormStatistics,
   batchNormMoving,
   batchNormForward,
   batchNormBackward,
   batchNormEnd,
-  dropoutMask: dropoutMaskCase,
-  dropout: dropoutCase,
   lossOfRows,
   metricSums,
   allFinite,

@@ -19,21 +19,19 @@ export interface TestKernels {
     desc: Address,
     fields: Address,
     slots: Address,
-    mask: Address,
+    G: Address,
     pairs: Address,
     Pp: number,
-    keepScale: number,
   ): void;
   pairProducts(out: Address, slots: Address, pairs: Address, P: number, lanes: number, outBytes: number): void;
   productsBackward(
     slotGrad: Address,
     dF: Address,
-    desc: Address,
     fields: Address,
     slots: Address,
     dE: Address,
     dc: Address,
-    mask: Address,
+    byLane: boolean,
     pairs: Address,
     P: number,
     lanes: number,
@@ -143,6 +141,19 @@ export interface TestKernels {
   gatherNew(slots: Address, desc: Address, rowSlots: Address, features: Address, values: Address): number;
   gatherPairs(H: Address, c: Address, Z: Address, C: Address, rowPairs: Address, Ap: number, Pp: number): void;
   scatterPairs(dZ: Address, dC: Address, HT: Address, dc: Address, rowPairs: Address, Ap: number, P: number): void;
+  linkPairs(desc: Address, b: number, rows: number, scratch: Address, pairs: number): void;
+  maskedScores(desc: Address, scratch: Address, first: Address, count: number, G: Address, masks: Address): Address;
+  maskedRowScores(scores: Address, desc: Address, G: Address, mask: Address, count: number): void;
+  maskedGradients(
+    C: Address,
+    desc: Address,
+    scratch: Address,
+    first: Address,
+    count: number,
+    masks: Address,
+    k: number,
+  ): Address;
+  maskedRowGradients(C: Address, desc: Address, dc: Address, mask: Address, P: number, lanes: number): void;
   attentionForward(logits: Address, H: Address, desc: Address, P: number): void;
   attentionBackward(db: Address, dh: Address, H: Address, HT: Address, dlogit: Address, desc: Address, P: number): void;
   softmax(x: Address, P: number): void;
