@@ -18,7 +18,7 @@ const manifest = JSON.parse(read("package.json").toString());
 
 /** kB are 1000 bytes here. */
 const MAX_CORE_GZIP_BYTES = 40_000;
-const MAX_UNPACKED_BYTES = 3_300_000;
+const MAX_UNPACKED_BYTES = 3_350_000;
 
 /** What runs where, in the order in which a runtime looks for itself. */
 const CONDITIONS = ["types", "workerd", "edge-light", "deno", "bun", "node", "worker", "browser", "default"];
