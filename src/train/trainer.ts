@@ -85,11 +85,11 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   // No model has this loss by default.
   const isPairwise = options.model?.loss === "bpr" || options.init?.config.loss === "bpr";
   const pairwise = isPairwise ? await import("./pairs.js") : undefined;
-  const [kernels, others] = await Promise.all([
+  const [kernels, predict = kernels] = await Promise.all([
     kernelsFor("one", threads, options),
     options.wasm === undefined ? kernelBuild("predict") : undefined,
   ]);
-  const trainer = new Trainer(others ?? kernels, kernels, options, threads, pairwise);
+  const trainer = new Trainer(predict, kernels, options, threads, pairwise);
   await trainer.prepare();
   await trainer.startThreads();
   return trainer;

@@ -46,21 +46,13 @@ export function planServing(arena: Arena, config: ModelConfig, { Kp, layers }: L
   const list = () => arena.take(12 * (P + 4));
   const floats = (count: number) => arena.take(4 * count);
   const inputFloats = 4 * (layers[0]?.columns ?? 0);
-  const fields = isFM
-    ? []
-    : [
-        ...[
-          floats(4 * M),
-          floats(4 * M * Kp),
-          list(),
-          list(),
-          floats(P + 4),
-          floats(P + 4),
-          floats(4 * P),
-          floats(4 * P),
-        ],
-        ...[floats(12), floats(inputFloats), inputFloats],
-      ];
+  // In the order of the class Room in assembly/models/rank.ts.
+  const fields: number[] = [];
+  if (!isFM) {
+    fields.push(floats(4 * M), floats(4 * M * Kp), list(), list());
+    fields.push(floats(P + 4), floats(P + 4), floats(4 * P), floats(4 * P));
+    fields.push(floats(12), floats(inputFloats), inputFloats);
+  }
   const explain = arena.take(40);
   const linear = arena.take(8 * slots);
   const weights = arena.take(8 * P);
