@@ -79,28 +79,6 @@ export function maskedScores(d: Desc, scratch: usize, first: usize, count: u32, 
       for (let g = G, gEnd = G + laneBytes; g < gEnd; masks += 16) {
         let bits = zero(), left: i32 = 16;
         const wordEnd = min(gEnd, g + (WORD_LANES << 2));
-        for (; g + 128 <= wordEnd; g += 128, left -= 4) {
-          let mask = i16x8.gt_s(above, hash4(counter));
-          counter = i32x4.add(counter, four);
-          bits = i16x8.sub(i16x8.add(bits, bits), mask);
-          sum = f32x4.add(sum, v128.and(v128.load(g), low(mask)));
-          sum = f32x4.add(sum, v128.and(v128.load(g, 16), high(mask)));
-          mask = i16x8.gt_s(above, hash4(counter));
-          counter = i32x4.add(counter, four);
-          bits = i16x8.sub(i16x8.add(bits, bits), mask);
-          sum = f32x4.add(sum, v128.and(v128.load(g, 32), low(mask)));
-          sum = f32x4.add(sum, v128.and(v128.load(g, 48), high(mask)));
-          mask = i16x8.gt_s(above, hash4(counter));
-          counter = i32x4.add(counter, four);
-          bits = i16x8.sub(i16x8.add(bits, bits), mask);
-          sum = f32x4.add(sum, v128.and(v128.load(g, 64), low(mask)));
-          sum = f32x4.add(sum, v128.and(v128.load(g, 80), high(mask)));
-          mask = i16x8.gt_s(above, hash4(counter));
-          counter = i32x4.add(counter, four);
-          bits = i16x8.sub(i16x8.add(bits, bits), mask);
-          sum = f32x4.add(sum, v128.and(v128.load(g, 96), low(mask)));
-          sum = f32x4.add(sum, v128.and(v128.load(g, 112), high(mask)));
-        }
         for (; g < wordEnd; g += 32, left--) {
           const mask = i16x8.gt_s(above, hash4(counter));
           counter = i32x4.add(counter, four);
