@@ -101,6 +101,7 @@ export class Desc {
   keepProducts: u32; //    threshold of keep[1]
   yHat: usize; //          f32[batch rows] scores
   rowSum: usize; //        FM: f32[batch rows, rowFloats] [ Σ v x | Σ w x 0 0 0 ], then [ dz ⊙ Σ v x | dy 0 0 0 ]
+  rowDy: usize; //         FM: f32[batch rows] dLoss/dŷ
   rowDz: usize; //         FM with dropout or batch norm: f32[batch rows, rowFloats] dLoss/dz
   rowZ: usize; //          FM with batch norm: f32[batch rows, rowFloats] z
   batchNorm: usize; //     f32[4, Kp] mean, 1/√(σ² + ε), dγ, dβ

@@ -56,6 +56,7 @@ export const FIELDS = [
   ["keepProducts", "u32"],
   ["yHat", "u32"],
   ["rowSum", "u32"],
+  ["rowDy", "u32"],
   ["rowDz", "u32"],
   ["rowZ", "u32"],
   ["batchNorm", "u32"],

@@ -214,7 +214,6 @@ export function planMemory(
   }));
   const serving = planServing(arena, config, layout);
   let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
-  let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
 
   let trainingFields: DescFields = {};
   let trainingRows: TrainingRows | undefined;
@@ -244,7 +243,6 @@ export function planMemory(
       yHat: arena.take(4 * batch),
     };
     if (isFM && batch > SCORE_ROWS) rowSum = arena.take(4 * rowFloats * batch);
-    if (batchNorm && batch > SCORE_ROWS) rowZ = arena.take(4 * rowFloats * batch);
     const frozen = (name: string) => train.freeze.includes(name);
     for (const spec of layout.tensors) {
       if (spec.byFeature) continue;
@@ -255,11 +253,12 @@ export function planMemory(
         frozen: !spec.trainable || frozen(spec.name),
       });
     }
-    const byLane = isFM && (dropout || config.batchNorm);
-    const scatters = isFM && !byLane && threads === 1 && Kp <= SCATTER_LANES;
+    const scatters = isFM && !batchNorm && !dropout && threads === 1 && Kp <= SCATTER_LANES;
     const occurrences = scatters ? 0 : batch * longest;
     trainingFields = {
-      rowDz: byLane ? arena.take(4 * rowFloats * batch) : 0,
+      rowDy: isFM ? arena.take(4 * batch) : 0,
+      rowZ: batchNorm ? arena.take(4 * rowFloats * batch) : 0,
+      rowDz: batchNorm ? arena.take(4 * rowFloats * batch) : 0,
       slotGrad: arena.take(isFM ? 0 : 4 * rowFloats * batch * M),
       chunkRows,
       chunkLoss: arena.take(8 * chunks),
@@ -339,7 +338,6 @@ export function planMemory(
     sampleKeys,
     loss: LOSS[config.loss],
     rowSum,
-    rowZ,
     batchNorm,
     blockRows,
     scratchRow,
