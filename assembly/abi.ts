@@ -167,7 +167,7 @@ export class Desc {
   sWeights: u32; //        f32[Pp] T_p
   sDropped: u32; //        f32[Pp] T_p after dropout
   sScores: u32; //         f32[Pp] <e_p, F_p>
-  sMask: u32; //           i16[Pp, Kp8] dropout mask of the pair products; AFM: i16[1, Kp8]
+  sMask: u32; //           i16[Pp, Kp16] dropout masks of the pair products; AFM: i16[1, Kp16]
   sPairs: u32; //          {s, t, p}[Pp] pairs of a row with unknown features
   sInput: u32; //          input of the network: f32[fieldRows, Kp] (INN), or sSlots (DeepIFM)
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
@@ -207,5 +207,5 @@ export class Desc {
 /** Bytes from the dropout mask of one pair to that of the next. AFM's pairs share one, that of their sum. */
 @inline
 export function maskRowBytes(d: Desc): usize {
-  return d.model == AFM ? 0 : <usize>((d.Kp + 7) & ~7) << 1;
+  return d.model == AFM ? 0 : <usize>((d.Kp + 15) & ~15) << 1;
 }

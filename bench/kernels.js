@@ -400,7 +400,7 @@ export function kernelCases(kernels, memory, fields, K) {
     of("batchNormBackward", `${count} rows, K ${K}`, 10 * count * K, 20 * count * K, () =>
       k.batchNormBackward(u, du, norm),
     ),
-    of("dropoutMask", `${P * K} lanes`, 0, 2 * P * K, () => k.dropoutMask(mask, 11, (P * K) / 8, threshold)),
+    of("dropoutMasks", `P ${P}, K ${K}`, 0, 2 * P * K, () => k.dropoutMasks(mask, 11, P, K / 16, threshold)),
     of("dropout", `${K} lanes`, K, 8 * K, () => k.dropout(z, S, K, 11, threshold)),
     of("lossOfRows, logistic", `${BATCH} rows`, 0, 16 * BATCH, () => k.lossOfRows(dy, loss, 0, BATCH)),
     of("lossOfRows", `${BATCH} rows`, 0, 12 * BATCH, () => k.lossOfRows(lossGradients, loss, 0, BATCH)),
@@ -511,7 +511,7 @@ const SCALAR = [
   "samplePairs",
   "softmax",
   "softmaxOfFour",
-  "dropoutMask",
+  "dropoutMasks",
   "dropout",
   "lossOfRows",
   "metricSums",

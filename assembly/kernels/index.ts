@@ -31,7 +31,7 @@ export { softmax, softmaxBackward } from "./attention";
 export { softmaxOfFour, spreadSlot, sumOfFour } from "./candidates";
 export { matmul, matmulTransposedA } from "./dense";
 export { gatherPairs, scatterPairs } from "./distinct";
-export { dropout, dropoutMask } from "./dropout";
+export { dropout, dropoutMasks } from "./dropout";
 export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
 export { squaredNorm, stepIsFinite } from "./optimizer";

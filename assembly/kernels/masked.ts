@@ -1,5 +1,5 @@
-import { Desc, maskRowBytes } from "../abi";
-import { hash4, key, keepScale } from "../random";
+import { AFM, Desc, maskRowBytes } from "../abi";
+import { firstBytes, keepAbove, keepBegin, keepHigh, keepLow, keepScale, key, MASK_KEYS, nextBytes } from "../random";
 import { hsum, zero } from "../simd";
 import { STREAM_PRODUCTS } from "./dropout";
 
@@ -10,7 +10,7 @@ import { STREAM_PRODUCTS } from "./dropout";
  *   C_p = Σ dc_p m_p    over the rows that have the pair,    de_p += C_p ⊙ F_p,    dF_p += C_p ⊙ e_p
  *
  * An occurrence of a pair is named by the byte offset, in the scratch, of its c_p in d.sScores of its row. Its mask is
- * made once and kept as bits: bit 15 - i of the 8 lanes of a word is that of lanes 8 i … 8 i + 7.
+ * made once and kept as bits: bit 7 - i of the 16 lanes of a word is that of lanes 16 i … 16 i + 15.
  */
 
 /** Lanes of a word of a mask. */
@@ -19,14 +19,25 @@ const WORD_LANES: u32 = 128;
 /** Lanes of C_p at a time: its rows are so wide. */
 export const MASKED_LANES: u32 = 64;
 
+/** Sixteen lanes of a mask as two vectors of eight. */
+@inline
+function low8(mask: v128): v128 {
+  return i16x8.extend_low_i8x16_s(mask);
+}
+
+@inline
+function high8(mask: v128): v128 {
+  return i16x8.extend_high_i8x16_s(mask);
+}
+
 /** Eight lanes of a mask as two vectors of four. */
 @inline
-function low(mask: v128): v128 {
+function low4(mask: v128): v128 {
   return v128.shuffle<i16>(mask, mask, 0, 0, 1, 1, 2, 2, 3, 3);
 }
 
 @inline
-function high(mask: v128): v128 {
+function high4(mask: v128): v128 {
   return v128.shuffle<i16>(mask, mask, 4, 4, 5, 5, 6, 6, 7, 7);
 }
 
@@ -34,13 +45,13 @@ function high(mask: v128): v128 {
  * Lists the occurrences of each pair of the block, in row order.
  *
  * @param d in  rows' sRowPairs and numbers of pairs; out sFirst u32[pairs], sNext u32[P] of each row: 0 = none; sScores: the
- *              counter of the occurrence's mask, 0 in the padding
+ *              key of the occurrence's mask, 0 in the padding
  * @param b     first row of the block
  */
 export function linkPairs(d: Desc, b: u32, rows: u32, scratch: usize, pairs: u32): void {
   const first = scratch + d.sFirst;
   memory.fill(first, 0, <usize>pairs << 2);
-  const step = <u32>maskRowBytes(d) >> 2;
+  const step = d.model == AFM ? 0 : MASK_KEYS;
   for (let r = rows; r--; ) {
     const row = d.sShared + r * d.sharedRow, P = load<u32>(scratch + row + d.sState, 4);
     const seed = key(d.seed, STREAM_PRODUCTS, d.step, b + r);
@@ -61,32 +72,30 @@ export function linkPairs(d: Desc, b: u32, rows: u32, scratch: usize, pairs: u32
 /**
  * Scores c_p = keepScale Σ_k m_p[k] G_p[k] of every occurrence of some pairs.
  *
- * @param d     in  sNext; in/out sScores: counters, then c_p
+ * @param d     in  sNext; in/out sScores: keys, then c_p
  * @param first in  u32[count] of the pairs
  * @param G     in  f32[count, Kp]  e_p ⊙ F_p
  * @param masks out of their occurrences, pair by pair
  * @returns where those of the pairs behind these begin
  */
 export function maskedScores(d: Desc, scratch: usize, first: usize, count: u32, G: usize, masks: usize): usize {
-  // x <= limit of mask8 as limit + 1 > x, one instruction instead of two. Something is dropped, so there is no overflow.
-  const above = i16x8.splat(<i16>(d.keepProducts - 32768));
-  const four = i32x4.splat(4);
+  const high = keepHigh(d.keepProducts), low = keepLow(d.keepProducts);
   const scale = keepScale(d.keepProducts), toNext = d.sNext - d.sScores, laneBytes = <usize>d.Kp << 2;
   for (const end = first + (<usize>count << 2); first < end; first += 4, G += laneBytes) {
     for (let at = load<u32>(first); at; at = load<u32>(scratch + at + toNext)) {
-      let counter = i32x4.add(i32x4.splat(load<u32>(scratch + at)), i32x4(0, 1, 2, 3));
-      let sum = zero();
+      const h = firstBytes(load<u32>(scratch + at)), above = keepAbove(h, high, low);
+      let x = keepBegin(h, high, low), sum = zero();
       for (let g = G, gEnd = G + laneBytes; g < gEnd; masks += 16) {
-        let bits = zero(), left: i32 = 16;
-        const wordEnd = min(gEnd, g + (WORD_LANES << 2));
-        for (; g < wordEnd; g += 32, left--) {
-          const mask = i16x8.gt_s(above, hash4(counter));
-          counter = i32x4.add(counter, four);
-          bits = i16x8.sub(i16x8.add(bits, bits), mask);
-          sum = f32x4.add(sum, v128.and(v128.load(g), low(mask)));
-          if (g + 16 < wordEnd) sum = f32x4.add(sum, v128.and(v128.load(g, 16), high(mask)));
+        let bits = zero(), left: i32 = 8;
+        for (const wordEnd = min(gEnd, g + (WORD_LANES << 2)); g < wordEnd; left--, x = nextBytes(x)) {
+          let mask = i8x16.gt_s(above, x);
+          bits = i8x16.sub(i8x16.add(bits, bits), mask);
+          for (const blockEnd = min(wordEnd, g + 64); g < blockEnd; g += 16) {
+            sum = f32x4.add(sum, v128.and(v128.load(g), low4(low8(mask))));
+            mask = v128.shuffle<i32>(mask, mask, 1, 2, 3, 0);
+          }
         }
-        v128.store(masks, i16x8.shl(bits, left));
+        v128.store(masks, i8x16.shl(bits, left));
       }
       store<f32>(scratch + at, scale * hsum(sum));
     }
@@ -98,7 +107,7 @@ export function maskedScores(d: Desc, scratch: usize, first: usize, count: u32, 
  * The same for pairs of one row.
  *
  * @param scores out f32[count]
- * @param mask   in  i16[count, Kp8]; AFM: i16[1, Kp8]
+ * @param mask   in  i16[count, Kp16]; AFM: i16[1, Kp16]
  */
 export function maskedRowScores(scores: usize, d: Desc, G: usize, mask: usize, count: u32): void {
   const maskBytes = maskRowBytes(d), laneBytes = <usize>d.Kp << 2, scale = keepScale(d.keepProducts);
@@ -129,27 +138,26 @@ export function maskedGradients(C: usize, d: Desc, scratch: usize, first: usize,
     const head = load<u32>(first);
     let next = masks;
     for (let j: u32 = 0; j < MASKED_LANES; j += 32, C += 128) {
-      const shift = ((k + j) & (WORD_LANES - 1)) >> 3;
+      const shift = ((k + j) & (WORD_LANES - 1)) >> 4;
       let c0 = zero(), c1 = zero(), c2 = zero(), c3 = zero(), c4 = zero(), c5 = zero(), c6 = zero(), c7 = zero();
       next = masks;
       for (let at = head; at; at = load<u32>(scratch + at + toNext), next += maskBytes) {
         const g = v128.load32_splat(dc + at);
-        let bits = i16x8.shl(v128.load(next + word), shift);
-        let mask = i16x8.shr_s(bits, 15);
-        c0 = f32x4.add(c0, v128.and(g, low(mask)));
-        c1 = f32x4.add(c1, v128.and(g, high(mask)));
-        bits = i16x8.add(bits, bits);
-        mask = i16x8.shr_s(bits, 15);
-        c2 = f32x4.add(c2, v128.and(g, low(mask)));
-        c3 = f32x4.add(c3, v128.and(g, high(mask)));
-        bits = i16x8.add(bits, bits);
-        mask = i16x8.shr_s(bits, 15);
-        c4 = f32x4.add(c4, v128.and(g, low(mask)));
-        c5 = f32x4.add(c5, v128.and(g, high(mask)));
-        bits = i16x8.add(bits, bits);
-        mask = i16x8.shr_s(bits, 15);
-        c6 = f32x4.add(c6, v128.and(g, low(mask)));
-        c7 = f32x4.add(c7, v128.and(g, high(mask)));
+        let bits = i8x16.shl(v128.load(next + word), shift);
+        let mask = i8x16.lt_s(bits, zero()), half = low8(mask);
+        c0 = f32x4.add(c0, v128.and(g, low4(half)));
+        c1 = f32x4.add(c1, v128.and(g, high4(half)));
+        half = high8(mask);
+        c2 = f32x4.add(c2, v128.and(g, low4(half)));
+        c3 = f32x4.add(c3, v128.and(g, high4(half)));
+        bits = i8x16.add(bits, bits);
+        mask = i8x16.lt_s(bits, zero());
+        half = low8(mask);
+        c4 = f32x4.add(c4, v128.and(g, low4(half)));
+        c5 = f32x4.add(c5, v128.and(g, high4(half)));
+        half = high8(mask);
+        c6 = f32x4.add(c6, v128.and(g, low4(half)));
+        c7 = f32x4.add(c7, v128.and(g, high4(half)));
       }
       v128.store(C, c0);
       v128.store(C, c1, 16);
@@ -170,7 +178,7 @@ export function maskedGradients(C: usize, d: Desc, scratch: usize, first: usize,
  *
  * @param C    out f32[P, MASKED_LANES]
  * @param dc   in  f32[P]
- * @param mask in  i16[P, Kp8], the first of the lanes; AFM: i16[1, Kp8]
+ * @param mask in  i16[P, Kp16], the first of the lanes; AFM: i16[1, Kp16]
  */
 export function maskedRowGradients(C: usize, d: Desc, dc: usize, mask: usize, P: u32, lanes: u32): void {
   const maskBytes = maskRowBytes(d), bytes = <usize>lanes << 2;

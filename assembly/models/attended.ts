@@ -1,7 +1,7 @@
 import { AFM, Desc, maskRowBytes } from "../abi";
 import { attentionBackward, attentionForward, softmax, softmaxBackward } from "../kernels/attention";
 import { matmulTransposedA } from "../kernels/dense";
-import { dropout, dropoutMask, KEEP_ALL, STREAM_PRODUCTS, STREAM_WEIGHTS } from "../kernels/dropout";
+import { dropout, dropoutMasks, KEEP_ALL, STREAM_PRODUCTS, STREAM_WEIGHTS } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
 import { linearForward } from "../kernels/linear";
 import {
@@ -84,8 +84,8 @@ export function pairCount(d: Desc, scratch: usize): u32 {
 export function productMask(d: Desc, b: u32, scratch: usize, training: bool): usize {
   if (!training || d.keepProducts == KEEP_ALL) return 0;
   const mask = scratch + d.sMask;
-  const blocks = (d.model == AFM ? 1 : pairCount(d, scratch)) * ((d.Kp + 7) >> 3);
-  dropoutMask(mask, key(d.seed, STREAM_PRODUCTS, d.step, b), blocks, d.keepProducts);
+  const count = d.model == AFM ? 1 : pairCount(d, scratch);
+  dropoutMasks(mask, key(d.seed, STREAM_PRODUCTS, d.step, b), count, (d.Kp + 15) >> 4, d.keepProducts);
   return mask;
 }
 

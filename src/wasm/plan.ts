@@ -151,7 +151,7 @@ export function planMemory(
   const together = Math.max(sharedRows > 0 ? 48 : 0, Pp);
   const sProducts = row.take(4 * Math.max(2048, 8 * Kp, together * Math.min(Kp, 64)));
   const sHiddenT = row.take(4 * together * Ap);
-  const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
+  const sMask = row.take(2 * Pp * Math.ceil(Kp / 16) * 16);
   const sPairs = row.take(12 * Pp);
   const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
   const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;

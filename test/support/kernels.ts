@@ -189,7 +189,7 @@ export interface TestKernels {
   allFinite(x: Address, floats: number): number;
   lossOfRows(dy: Address, desc: Address, b: number, rows: number): number;
   metricSums(out: Address, desc: Address, low: number, high: number, threshold: number, middle: number): void;
-  dropoutMask(out: Address, key: number, blocks: number, threshold: number): void;
+  dropoutMasks(out: Address, key: number, count: number, blocks: number, threshold: number): void;
   dropout(out: Address, x: Address, lanes: number, key: number, threshold: number): void;
   optimizerStep(desc: Address, theta: Address, gradient: Address, floats: number, l2: number, scale: number): void;
   optimizerInit(desc: Address, theta: Address, floats: number): void;
@@ -202,7 +202,6 @@ export interface TestKernels {
   randomKey(seed: number, stream: number, step: number, row: number): number;
   randomKeepThreshold(keep: number): number;
   randomKeepScale(threshold: number): number;
-  mask8Array(out: Address, key: number, blocks: number, threshold: number): void;
 }
 
 /** Pages of the memory that kernels are tested in: 4 MiB. */

@@ -3,27 +3,30 @@
  */
 import { KEEP_ALL, MODEL } from "../../src/wasm/abi.js";
 import { exactly, UNTOUCHED } from "./compare.js";
-import { dropoutMask, isKept, keepThreshold, randomKey, STREAM_PRODUCTS } from "./dropout.js";
-import { inOut, input, output, outputI16, outputU32 } from "./guards.js";
+import { dropoutMask, keepThreshold, MASK_KEYS, randomKey, STREAM_PRODUCTS } from "./dropout.js";
+import { inOut, input, output, outputI16, outputU8, outputU32 } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
 import { cross, KERNEL_FACTORS, pad4, sweep } from "./sweep.js";
 import { summed } from "./table-cases.js";
 
-const pad8 = (size: number): number => Math.ceil(size / 8) * 8;
+const pad16 = (size: number): number => Math.ceil(size / 16) * 16;
 
 export const KEEPS = [1, 0.9, 0.5, 0.1, 1e-9] as const;
 
-const dropoutMaskCase = kernelCase({
-  kernel: "dropoutMask",
+const dropoutMasks = kernelCase({
+  kernel: "dropoutMasks",
   tolerance: 0,
-  shapes: cross({ keep: KEEPS, blocks: [1, 2, 3, 9, 64], key: [0, 7, 0xfffffff0] }),
-  buffers: ({ blocks }) => ({ out: outputI16(8 * blocks) }),
-  call: ({ kernels, at, shape: { keep, blocks, key } }) =>
-    kernels.dropoutMask(at.out, key, blocks, keepThreshold(keep)),
-  twin: (_, { keep, blocks, key }) => ({
-    out: exactly(dropoutMask(key, 8 * blocks, keepThreshold(keep)).map((kept) => -kept)),
-  }),
+  shapes: cross({ keep: KEEPS, blocks: [1, 2, 9, 64], count: [1, 2, 5], key: [0, 7, 0xfffffff0] }),
+  buffers: ({ blocks, count }) => ({ out: outputI16(16 * blocks * count) }),
+  call: ({ kernels, at, shape: { keep, blocks, count, key } }) =>
+    kernels.dropoutMasks(at.out, key, count, blocks, keepThreshold(keep)),
+  twin: (_, { keep, blocks, count, key }) => {
+    const masks = Array.from({ length: count }, (_, p) =>
+      dropoutMask(key + MASK_KEYS * p, 16 * blocks, keepThreshold(keep)),
+    );
+    return { out: exactly(masks.flat().map((kept) => -kept)) };
+  },
 });
 
 const dropoutCase = kernelCase({
@@ -57,7 +60,7 @@ const BEFORE = 16;
 
 /** Of AFM all pairs of a row share one mask. */
 const MODELS = ["afm", "ifm"] as const;
-const maskLanes = (K: number, model: (typeof MODELS)[number]): number => (model === "afm" ? 0 : pad8(K));
+const maskLanes = (K: number, model: (typeof MODELS)[number]): number => (model === "afm" ? 0 : pad16(K));
 
 const SEED = 77;
 const STEP = 5;
@@ -69,7 +72,7 @@ const linkPairs = kernelCase({
   tolerance: 0,
   shapes: sweep({ K: [1, 4, 5, 64, 256], model: MODELS }, { rows: [1, 2, 5], most: [1, 4, 5, 12] }),
   buffers: ({ rows, most }, random) => {
-    // Of each row: how many pairs in the second word, then counters, numbers of the pairs, next occurrences.
+    // Of each row: how many pairs in the second word, then keys, numbers of the pairs, next occurrences.
     const row = () => {
       const P = random.int(most + 1);
       const numbers = random.permutation(PAIRS - 1).slice(0, P);
@@ -96,7 +99,7 @@ const linkPairs = kernelCase({
     sFirst: BEFORE + at.first - at.block,
   }),
   call: ({ kernels, at, shape: { rows } }) => kernels.linkPairs(at.desc, FIRST_ROW, rows, at.block - BEFORE, PAIRS),
-  twin: ({ block }, { K, model, rows, most }) => {
+  twin: ({ block }, { model, rows, most }) => {
     const Pp = pad4(most);
     const length = 2 + 3 * Pp;
     const expected = new Array<number>(block.length).fill(UNTOUCHED);
@@ -105,7 +108,7 @@ const linkPairs = kernelCase({
       const [from, P] = [r * length, block[r * length + 1]!];
       const key = randomKey(SEED, STREAM_PRODUCTS, STEP, FIRST_ROW + r);
       for (let p = 0; p < pad4(P); p++)
-        expected[from + 2 + p] = p < P ? (key + (p * maskLanes(K, model)) / 2) >>> 0 : 0;
+        expected[from + 2 + p] = p < P ? (key + (model === "afm" ? 0 : MASK_KEYS * p)) >>> 0 : 0;
       for (let p = 0; p < P; p++) lists[block[from + 2 + Pp + p]!]!.push(from + 2 + p);
     }
     const nameOf = (word: number | undefined) => (word === undefined ? 0 : BEFORE + 4 * word);
@@ -143,13 +146,13 @@ const maskedScores = kernelCase({
   tolerance: 1e-6,
   shapes: sweep({ K: [...KERNEL_FACTORS, 130, 160] }, { keep: [0.1, 0.6, 0.99], count: [1, 4, 12] }),
   buffers: ({ K, count }, random) => {
-    const counters = Uint32Array.from({ length: OCCURRENCES }, () => random.int(2 ** 32));
+    const keys = Uint32Array.from({ length: OCCURRENCES }, () => random.int(2 ** 32));
     return {
       ...occurrences(random, count),
-      counters: input(counters),
-      scores: inOut(new Float32Array(counters.slice().buffer)),
+      keys: input(keys),
+      scores: inOut(new Float32Array(keys.slice().buffer)),
       G: input(random.rows(count, K, pad4(K))),
-      masks: outputI16(8 * words(K) * OCCURRENCES),
+      masks: outputU8(16 * words(K) * OCCURRENCES),
     };
   },
   desc: ({ K, keep }, at) => ({
@@ -160,19 +163,19 @@ const maskedScores = kernelCase({
   }),
   call: ({ kernels, at, shape: { count } }) =>
     kernels.maskedScores(at.desc, at.scores - BEFORE, at.first, count, at.G, at.masks) - at.masks,
-  twin: ({ first, next, counters, G, masks }, { K, keep }) => {
+  twin: ({ first, next, keys, G, masks }, { K, keep }) => {
     const threshold = keepThreshold(keep);
     const bits = new Array<number>(masks.length).fill(0);
     const terms: number[][] = [];
     listed(first, next).forEach(({ pair, i }, place) => {
-      const kept = Array.from({ length: pad8(K) }, (_, lane) => isKept(counters[i]!, lane, threshold));
+      const kept = dropoutMask(keys[i]!, pad16(K), threshold);
       terms[i] = Array.from({ length: K }, (_, k) => (kept[k] ? (65536 / threshold) * G[pair * pad4(K) + k]! : 0));
       kept.forEach((keeps, lane) => {
-        const [word, bit] = [Math.floor(lane / WORD_LANES), 15 - (Math.floor(lane / 8) % 16)];
-        if (keeps) bits[8 * (words(K) * place + word) + (lane % 8)]! += bit === 15 ? -(2 ** 15) : 2 ** bit;
+        const [word, bit] = [Math.floor(lane / WORD_LANES), 7 - (Math.floor(lane / 16) % 8)];
+        bits[16 * (words(K) * place + word) + (lane % 16)]! += keeps << bit;
       });
     });
-    return { scores: summed(terms), masks: exactly(bits), returns: exactly([2 * masks.length]) };
+    return { scores: summed(terms), masks: exactly(bits), returns: exactly([masks.length]) };
   },
 });
 
@@ -183,7 +186,7 @@ const maskedRowScores = kernelCase({
   buffers: ({ K, model, count }, random) => ({
     scores: output(count),
     G: input(random.rows(count, K, pad4(K))),
-    mask: input(Int16Array.from({ length: maskLanes(K, model) * count || pad8(K) }, () => -random.int(2))),
+    mask: input(Int16Array.from({ length: maskLanes(K, model) * count || pad16(K) }, () => -random.int(2))),
   }),
   desc: ({ K, model, keep }) => ({ model: MODEL[model], Kp: pad4(K), keepProducts: keepThreshold(keep) }),
   call: ({ kernels, at, shape: { count } }) => kernels.maskedRowScores(at.scores, at.desc, at.G, at.mask, count),
@@ -208,7 +211,7 @@ const maskedGradients = kernelCase({
   buffers: ({ K, count }, random) => ({
     ...occurrences(random, count),
     dc: input(random.values(OCCURRENCES)),
-    masks: input(Int16Array.from({ length: 8 * words(K) * OCCURRENCES }, () => random.int(2 ** 16) - 2 ** 15)),
+    masks: input(Uint8Array.from({ length: 16 * words(K) * OCCURRENCES }, () => random.int(256))),
     C: output(MASKED_LANES * count),
   }),
   desc: ({ K }, at) => ({ Kp: pad4(K), sScores: 4, sDropped: 4, sNext: 4 + at.next - at.dc }),
@@ -218,12 +221,12 @@ const maskedGradients = kernelCase({
     const terms = Array.from(C, (): number[] => []);
     listed(first, next).forEach(({ pair, i }, place) => {
       for (let j = 0; j < MASKED_LANES; j++) {
-        const [word, bit] = [Math.floor((k + j) / WORD_LANES), 15 - (Math.floor((k + j) / 8) % 16)];
-        const kept = (masks[8 * (words(K) * place + word) + (j % 8)]! >> bit) & 1;
+        const [word, bit] = [Math.floor((k + j) / WORD_LANES), 7 - (Math.floor((k + j) / 16) % 8)];
+        const kept = (masks[16 * (words(K) * place + word) + (j % 16)]! >> bit) & 1;
         terms[MASKED_LANES * pair + j]!.push(kept * dc[i]!);
       }
     });
-    return { C: summed(terms), returns: exactly([2 * masks.length]) };
+    return { C: summed(terms), returns: exactly([masks.length]) };
   },
 });
 
@@ -234,7 +237,7 @@ const maskedRowGradients = kernelCase({
   buffers: ({ K, model, P }, random) => ({
     C: output(MASKED_LANES * P),
     dc: input(random.values(P)),
-    mask: input(Int16Array.from({ length: maskLanes(K, model) * P || pad8(K) }, () => -random.int(2))),
+    mask: input(Int16Array.from({ length: maskLanes(K, model) * P || pad16(K) }, () => -random.int(2))),
   }),
   desc: ({ K, model }) => ({ model: MODEL[model], Kp: pad4(K) }),
   call: ({ kernels, at, shape: { K, P, from } }) => {
@@ -256,7 +259,7 @@ function someLanes(K: number, from: number): { first: number; lanes: number } {
 }
 
 export const maskedCases = {
-  dropoutMask: dropoutMaskCase,
+  dropoutMasks,
   dropout: dropoutCase,
   linkPairs,
   maskedScores,
