@@ -268,8 +268,8 @@ export function pairwiseKeptBackward(S: usize, dy: f32, Kp: u32): void {
 
 /** Of Σ_b x_b² dz_b: what a row with dropout adds. */
 @inline
-function keptTerm(KEPT: bool, sum: v128, S: v128, term: v128): v128 {
-  return KEPT ? f32x4.add(sum, v128.andnot(term, i32x4.eq(S, dropped()))) : sum;
+function keptTerm(KEPT: bool, sum: v128, S: usize, term: v128): v128 {
+  return KEPT ? f32x4.add(sum, v128.andnot(term, i32x4.eq(v128.load(S), dropped()))) : sum;
 }
 
 /** sum - q v, with the scale of dropout */
@@ -323,25 +323,24 @@ function recordGradient(ONE_HOT: bool, KEPT: bool, g: usize, record: usize, d: D
     let q0 = q, q1 = q, q2 = q, q3 = q;
     for (let i = begin; i < end; i += 4) {
       const row = <usize>load<u32>(index + i), S = column + row * rowBytes;
-      const s0 = v128.load(S), s1 = v128.load(S, 16), s2 = v128.load(S, 32), s3 = v128.load(S, 48);
       let dy = KEPT ? v128.load32_splat(dys + (row << 2)) : zero();
       if (ONE_HOT) {
-        g0 = f32x4.add(g0, s0);
-        g1 = f32x4.add(g1, s1);
-        g2 = f32x4.add(g2, s2);
-        g3 = f32x4.add(g3, s3);
+        g0 = f32x4.add(g0, v128.load(S));
+        g1 = f32x4.add(g1, v128.load(S, 16));
+        g2 = f32x4.add(g2, v128.load(S, 32));
+        g3 = f32x4.add(g3, v128.load(S, 48));
       } else {
         const x = v128.load32_splat(value + i);
-        g0 = madd(x, s0, g0);
-        g1 = madd(x, s1, g1);
-        g2 = madd(x, s2, g2);
-        g3 = madd(x, s3, g3);
+        g0 = madd(x, v128.load(S), g0);
+        g1 = madd(x, v128.load(S, 16), g1);
+        g2 = madd(x, v128.load(S, 32), g2);
+        g3 = madd(x, v128.load(S, 48), g3);
         dy = f32x4.mul(x, f32x4.mul(x, dy));
       }
-      q0 = keptTerm(KEPT, q0, s0, dy);
-      q1 = keptTerm(KEPT, q1, s1, dy);
-      q2 = keptTerm(KEPT, q2, s2, dy);
-      q3 = keptTerm(KEPT, q3, s3, dy);
+      q0 = keptTerm(KEPT, q0, S, dy);
+      q1 = keptTerm(KEPT, q1, S + 16, dy);
+      q2 = keptTerm(KEPT, q2, S + 32, dy);
+      q3 = keptTerm(KEPT, q3, S + 48, dy);
     }
     v128.store(g + k, laneGradient(KEPT, scale, g0, q0, v128.load(record + k)));
     v128.store(g + k, laneGradient(KEPT, scale, g1, q1, v128.load(record + k, 16)), 16);
@@ -352,13 +351,13 @@ function recordGradient(ONE_HOT: bool, KEPT: bool, g: usize, record: usize, d: D
     const column = rowSum + k;
     let g0 = zero(), q0 = q;
     for (let i = begin; i < end; i += 4) {
-      const row = <usize>load<u32>(index + i), S = v128.load(column + row * rowBytes);
+      const row = <usize>load<u32>(index + i), S = column + row * rowBytes;
       let dy = KEPT ? v128.load32_splat(dys + (row << 2)) : zero();
       if (ONE_HOT) {
-        g0 = f32x4.add(g0, S);
+        g0 = f32x4.add(g0, v128.load(S));
       } else {
         const x = v128.load32_splat(value + i);
-        g0 = madd(x, S, g0);
+        g0 = madd(x, v128.load(S), g0);
         dy = f32x4.mul(x, f32x4.mul(x, dy));
       }
       q0 = keptTerm(KEPT, q0, S, dy);
