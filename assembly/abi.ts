@@ -100,9 +100,9 @@ export class Desc {
   keepWeights: u32; //     threshold of keep[0] in 1 … 65536
   keepProducts: u32; //    threshold of keep[1]
   yHat: usize; //          f32[batch rows] scores
-  rowSum: usize; //        FM: f32[batch rows, rowFloats] [ Σ v x | Σ w x 0 0 0 ], then [ dz ⊙ Σ v x | dy 0 0 0 ]
+  rowSum: usize; //        FM: f32[batch rows, rowFloats] [ Σ v x | Σ w x 0 0 0 ], then dz ⊙ Σ v x; with dropout -0 where dropped
   rowDy: usize; //         FM: f32[batch rows] dLoss/dŷ
-  rowDz: usize; //         FM with dropout or batch norm: f32[batch rows, rowFloats] dLoss/dz
+  rowDz: usize; //         FM with batch norm: f32[batch rows, rowFloats] dLoss/dz
   rowZ: usize; //          FM with batch norm: f32[batch rows, rowFloats] z
   batchNorm: usize; //     f32[4, Kp] mean, 1/√(σ² + ε), dγ, dβ
   slotGrad: usize; //      IFM: f32[batch rows · M, rowFloats] gradient of each occurrence's record

@@ -144,11 +144,14 @@ export function kernelCases(kernels, memory, fields, K) {
   });
 
   const occurrences = 32;
-  const recordDesc = b.desc({
+  const occurrencesOf = {
     ...base,
     rowSum: b.floats(features * rowFloats),
+    rowDy: b.floats(features),
     occIndex: b.integers(occurrences, features),
-  });
+  };
+  const recordDesc = b.desc({ ...occurrencesOf, keepProducts: 65536 });
+  const keptDesc = b.desc({ ...occurrencesOf, keepProducts: Math.round(0.9 * 65536) });
 
   // A batch of labels and scores, and what sorts its occurrences.
   const labels = b.words(Array.from({ length: BATCH }, (_, i) => (i % 3 ? 0x3f800000 : 0xbf800000)));
@@ -345,6 +348,15 @@ export function kernelCases(kernels, memory, fields, K) {
     of("pairwiseRecordGradient", `${occurrences} rows, K ${K}`, (occurrences + 2) * K, 4 * K * (occurrences + 2), () =>
       k.pairwiseRecordGradient(g, table, recordDesc, 0, occurrences),
     ),
+    of("pairwiseDropout", `K ${K}`, 2 * K, 12 * K, () => k.pairwiseDropout(S, z, 9, threshold, K)),
+    of("pairwiseKeptBackward", `K ${K}`, K, 8 * K, () => k.pairwiseKeptBackward(S, 1.0000001, K)),
+    of(
+      "pairwiseRecordGradient, dropout",
+      `${occurrences} rows, K ${K}`,
+      (2 * occurrences + 3) * K,
+      4 * K * (occurrences + 2),
+      () => k.pairwiseRecordGradient(g, table, keptDesc, 0, occurrences),
+    ),
     of("linearForward", `M ${M}`, M, 8 * M, () => k.linearForward(fm, ids, 0, M)),
     of("gatherSlots", `M ${M}, K ${K}`, 0, 8 * M * K, () => k.gatherSlots(slots, fm, ids, 0)),
     of("knownPairs", `P ${P}`, 0, 24 * P, () => k.knownPairs(knownList, attended, unknownIds)),
@@ -481,7 +493,7 @@ export function kernelCases(kernels, memory, fields, K) {
     of("sortOccurrences", `${BATCH} rows of ${M}`, 0, 20 * BATCH * M, () => k.sortOccurrences(occurrenceDesc)),
     of("beginScatter", `${BATCH} rows`, 0, 16 * BATCH, () => k.beginScatter(scatterDesc)),
     of("scatterRow", `M ${M}, K ${shortKp}`, M * shortFloats, 8 * M * shortFloats, () =>
-      k.scatterRow(scatterDesc, S, ids, 0, M),
+      k.scatterRow(scatterDesc, S, 0.5, ids, 0, M),
     ),
     of("scatteredGradient", `K ${shortKp}`, 2 * shortKp, 12 * shortFloats, () =>
       k.scatteredGradient(g, table, scatterDesc, 0),

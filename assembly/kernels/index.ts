@@ -35,7 +35,7 @@ export { dropout, dropoutMasks } from "./dropout";
 export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
 export { squaredNorm, stepIsFinite } from "./optimizer";
-export { pairwiseBackward } from "./pairwise";
+export { pairwiseBackward, pairwiseDropout, pairwiseKeptBackward } from "./pairwise";
 export { productsBackward } from "./products";
 export { topKeep, topSort } from "./top";
 
@@ -268,8 +268,8 @@ export function beginScatter(desc: usize): void {
   occurrences.beginScatter(changetype<Desc>(desc));
 }
 
-export function scatterRow(desc: usize, S: usize, features: usize, values: usize, slots: u32): void {
-  scatter.scatterRow(changetype<Desc>(desc), S, features, values, slots);
+export function scatterRow(desc: usize, S: usize, dy: f32, features: usize, values: usize, slots: u32): void {
+  scatter.scatterRow(changetype<Desc>(desc), S, dy, features, values, slots);
 }
 
 export function scatteredGradient(g: usize, record: usize, desc: usize, t: u32): void {

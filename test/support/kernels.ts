@@ -8,6 +8,8 @@ export interface TestKernels {
   heapBase(): Address;
   pairwiseForward(S: Address, z: Address, desc: Address, features: Address, values: Address, slots: number): number;
   pairwiseBackward(S: Address, dz: Address, dy: number, Kp: number): void;
+  pairwiseDropout(S: Address, z: Address, key: number, threshold: number, Kp: number): number;
+  pairwiseKeptBackward(S: Address, dy: number, Kp: number): void;
   pairwiseRecordGradient(g: Address, record: Address, desc: Address, from: number, to: number): void;
   linearForward(desc: Address, features: Address, values: Address, slots: number): number;
   gatherSlots(slots: Address, desc: Address, features: Address, values: Address): number;
@@ -197,7 +199,7 @@ export interface TestKernels {
   stepIsFinite(theta: Address, gradient: Address, floats: number, scale: number): number;
   sortOccurrences(desc: Address): void;
   beginScatter(desc: Address): void;
-  scatterRow(desc: Address, S: Address, features: Address, values: Address, slots: number): void;
+  scatterRow(desc: Address, S: Address, dy: number, features: Address, values: Address, slots: number): void;
   scatteredGradient(g: Address, record: Address, desc: Address, t: number): void;
   randomKey(seed: number, stream: number, step: number, row: number): number;
   randomKeepThreshold(keep: number): number;
