@@ -11,6 +11,7 @@ export interface CommonKernels {
   heapBase(): number;
   probability(score: number): number;
   allFinite(x: number, floats: number): number;
+  replaceUnknown(ids: number, count: number, n: number): number;
   sha256(state: number, data: number, blocks: number): void;
   predictBatch(desc: number, scratch: number): void;
   metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
