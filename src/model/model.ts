@@ -129,7 +129,7 @@ export class Model {
         hint: "if it is meant to be so large, load it with a larger maxMemory",
       });
     }
-    const kernels = await kernelsFor("predict", threads, options);
+    const kernels = await kernelsFor("predict", threads, options, config);
     const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
     };
