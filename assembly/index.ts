@@ -19,6 +19,7 @@ export function heapBase(): usize {
 }
 
 export { allFinite, probability } from "./kernels/loss";
+export { replaceUnknown } from "./kernels/unknown";
 export { sha256 } from "./sha256";
 
 // Before training

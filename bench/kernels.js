@@ -160,6 +160,7 @@ export function kernelCases(kernels, memory, fields, K) {
   const dy = b.floats(BATCH);
   const manyFeatures = 5382;
   const touched = b.take(4 * manyFeatures);
+  const batchIds = b.integers(BATCH * M, manyFeatures);
   const occurrenceDesc = b.desc({
     model: 2,
     n: manyFeatures,
@@ -167,7 +168,7 @@ export function kernelCases(kernels, memory, fields, K) {
     count: BATCH,
     order,
     rowPtr: b.words(Array.from({ length: BATCH + 1 }, (_, r) => r * M)),
-    features: b.integers(BATCH * M, manyFeatures),
+    features: batchIds,
     slotOf: b.integers(manyFeatures + 1, 1),
     touched,
     occStart: b.take(4 * (manyFeatures + 1)),
@@ -490,6 +491,9 @@ export function kernelCases(kernels, memory, fields, K) {
       k.topKeep(heap, 0, BEST, candidates, CANDIDATES, 0),
     ),
     of("topSort", `${BEST}`, 0, 8 * BEST, () => k.topSort(heap, BEST)),
+    of("replaceUnknown", `${BATCH} rows of ${M}`, 0, 8 * BATCH * M, () =>
+      k.replaceUnknown(batchIds, BATCH * M, manyFeatures),
+    ),
     of("sortOccurrences", `${BATCH} rows of ${M}`, 0, 20 * BATCH * M, () => k.sortOccurrences(occurrenceDesc)),
     of("beginScatter", `${BATCH} rows`, 0, 16 * BATCH, () => k.beginScatter(scatterDesc)),
     of("scatterRow", `M ${M}, K ${shortKp}`, M * shortFloats, 8 * M * shortFloats, () =>

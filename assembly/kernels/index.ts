@@ -38,6 +38,7 @@ export { squaredNorm, stepIsFinite } from "./optimizer";
 export { pairwiseBackward, pairwiseDropout, pairwiseKeptBackward } from "./pairwise";
 export { productsBackward } from "./products";
 export { topKeep, topSort } from "./top";
+export { replaceUnknown } from "./unknown";
 
 /** End of the module's own constants. */
 export function heapBase(): usize {

@@ -111,6 +111,7 @@ export interface TestKernels {
   ): void;
   topKeep(heap: Address, size: number, most: number, scores: Address, count: number, first: number): number;
   topSort(heap: Address, size: number): void;
+  replaceUnknown(ids: Address, count: number, n: number): number;
   integratedGradients(out: Address, desc: Address, x: Address, blocks: number, room: Address): number;
   samplePairs(desc: Address): void;
   networkBegin(desc: Address): void;
