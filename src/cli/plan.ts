@@ -61,7 +61,7 @@ export function needOf(config: ModelConfig, train: TrainConfig, data: FitData, r
   const record = 4 * rowFloats;
   // The table of docs/MEMORY.md, without what is small.
   const touched = 8 * Math.min(batch * longest, n) + 8 * batch * longest + 4 * (n + 1);
-  const scored = isFM ? record * 4096 : 8 * 4096 * fields;
+  const scored = isFM ? record * 4096 + 8 * 65536 : 8 * 4096 * fields;
   const sums = isFM && batch > 4096 ? record * batch : 0;
   const perSlot = isFM ? 0 : record * batch * fields;
   const perRow = isFM && config.batchNorm ? 2 * record * batch : 0;
