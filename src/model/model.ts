@@ -114,12 +114,17 @@ export class Model {
    * would take more than `maxMemory`
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-    const [[bytes, file], reading] = await Promise.all([readModel(source), import("./reading.js")]);
+    const threads = threadsFor(options);
+    // Compiled while the file is read; which kernels are fast depends on the model.
+    const [[bytes, file], reading, usual] = await Promise.all([
+      readModel(source),
+      import("./reading.js"),
+      options.fast ? undefined : kernelsFor("predict", threads, options),
+    ]);
     const { checkDigest, checkIntegrity, decodeModel, webHash } = reading;
     const place = file === undefined ? {} : { file };
     if (options.integrity !== undefined) await checkIntegrity(bytes, options.integrity, place);
     const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, place.file);
-    const threads = threadsFor(options);
     const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
     const need = planMemory(config, SCORE_SLOTS, undefined, threads, dtype).arena.bytes;
     if (need > most) {
@@ -129,7 +134,7 @@ export class Model {
         hint: "if it is meant to be so large, load it with a larger maxMemory",
       });
     }
-    const kernels = await kernelsFor("predict", threads, options, config);
+    const kernels = usual ?? (await kernelsFor("predict", threads, options, config));
     const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
     };

@@ -108,18 +108,19 @@ function paysRelaxed({ model, factors, fieldOfSlot }: ModelConfig): boolean {
 }
 
 /**
- * The kernels that suit model, options and runtime.
+ * The kernels that suit options and runtime.
  *
- * @param alone those for one thread
+ * @param alone  those for one thread
+ * @param config of the model; needed with `fast`
  */
 export async function kernelsFor(
   alone: "one" | "predict",
   threads: number,
   { fast, wasm, onWarning }: ComputeOptions,
-  config: ModelConfig,
+  config?: ModelConfig,
 ): Promise<KernelBuild> {
   if (wasm !== undefined) return { module: await compileKernels(wasm), shared: threads > 1 || fast === true };
-  if (fast && !paysRelaxed(config)) {
+  if (fast && config && !paysRelaxed(config)) {
     onWarning?.("fast changes nothing: the usual kernels are as fast for this model");
   } else if (fast) {
     try {
