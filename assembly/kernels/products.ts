@@ -266,6 +266,27 @@ function backward(
   }
 }
 
+/* Three functions: of three branches with the same text the compiler makes one that asks at every vector. */
+
+function backwardByPair(
+  slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, pairs: usize, P: u32, lanes: u32, eBytes: usize,
+): void {
+  backward(false, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
+}
+
+function backwardByLane(
+  slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, pairs: usize, P: u32, lanes: u32, eBytes: usize,
+): void {
+  backward(true, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
+}
+
+function backwardConcat(
+  slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, pairs: usize, P: u32, lanes: u32, eBytes: usize,
+  dx: usize,
+): void {
+  backward(false, true, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, dx);
+}
+
 /**
  * Gradients of the slots and of F_p from those of the scores and of the products, for some of the lanes.
  *
@@ -285,7 +306,7 @@ export function productsBackward(
   slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, byLane: bool, pairs: usize, P: u32, lanes: u32,
   eBytes: usize, dx: usize,
 ): void {
-  if (dx) backward(false, true, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, dx);
-  else if (byLane) backward(true, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
-  else backward(false, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
+  if (dx) return backwardConcat(slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, dx);
+  if (byLane) return backwardByLane(slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes);
+  backwardByPair(slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes);
 }
