@@ -63,8 +63,9 @@ export function keepScale(threshold: u32): f32 {
  * a word have rank 16 over GF(2): as h takes every value, any two lanes are independent and each is kept in exactly
  * threshold / 2^16 of the cases. Sixteen lanes for 4 operations, where hash4 takes 8, two of them dear.
  *
- *   const high = keepHigh(threshold), low = keepLow(threshold), h = firstBytes(key), above = keepAbove(h, high, low);
- *   for (let x = keepBegin(h, high, low); …; x = nextBytes(x)) { … i8x16.gt_s(above, x) … }
+ *   const high = keepHigh(threshold), low = keepLow(threshold), all = keepAll(high);
+ *   const h = firstBytes(key), above = keepAbove(h, high, low);
+ *   for (let x = keepBegin(h, low, all); …; x = nextBytes(x)) { … i8x16.gt_s(above, x) … }
  */
 
 /** Distance of the keys of masks of the same row. */
@@ -101,10 +102,16 @@ export function keepAbove(h: v128, high: v128, low: v128): v128 {
   return i8x16.sub_sat_s(high, i32x4.le_s(h, low));
 }
 
+/** Whether words may keep all of their lanes: all ones or all zeros. */
+@inline
+export function keepAll(high: v128): v128 {
+  return i8x16.eq(high, i8x16.splat(127));
+}
+
 /** The bytes of lanes 0 … 15. Where a word keeps all, 0, which stays 0: no byte would be above 127. */
 @inline
-export function keepBegin(h: v128, high: v128, low: v128): v128 {
-  return v128.andnot(nextBytes(h), v128.and(i32x4.le_s(h, low), i8x16.eq(high, i8x16.splat(127))));
+export function keepBegin(h: v128, low: v128, all: v128): v128 {
+  return v128.andnot(nextBytes(h), v128.and(i32x4.le_s(h, low), all));
 }
 
 /**

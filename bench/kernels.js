@@ -280,8 +280,7 @@ export function kernelCases(kernels, memory, fields, K) {
   const pairTerms = b.floats(Pp * K);
   const masked = b.floats(Pp * MASKED_LANES);
   const maskedLanes = Math.min(K, MASKED_LANES);
-  const bits = b.take(16 * Math.ceil(K / 128) * P);
-  const firstPairs = b.take(4 * (P + 1));
+  const firstPairs = b.take(4 * (P + 2));
   const row = b.take(8);
   new Uint32Array(memory.buffer, row, 2).set([0, P]);
   const dropping = b.desc({
@@ -291,9 +290,10 @@ export function kernelCases(kernels, memory, fields, K) {
     sShared: row - block,
     sScores: b.take(4 * Pp) - row,
     sDropped: b.floats(Pp) - row,
-    sNext: b.take(4 * Pp) - row,
     sRowPairs: rowPairs - row,
     sFirst: firstPairs - block,
+    sOccurrences: b.take(12 * P) - block,
+    sMasks: b.take(16 * Math.ceil(K / 128) * P) - block,
   });
   // Pair 0 is the padding.
   const firstOf = firstPairs + 4;
@@ -442,13 +442,13 @@ export function kernelCases(kernels, memory, fields, K) {
     ),
     of("linkPairs", `P ${P}`, 0, 16 * P, () => k.linkPairs(dropping, 0, 1, block, P + 1)),
     of("maskedScores", `P ${P}, K ${K}`, P * K, 4 * P * K, () =>
-      k.maskedScores(dropping, block, firstOf, P, pairTerms, bits),
+      k.maskedScores(dropping, block, firstOf, P, pairTerms),
     ),
     of("maskedRowScores", `P ${P}, K ${K}`, P * K, 6 * P * K, () =>
       k.maskedRowScores(scores, dropping, pairTerms, mask, P),
     ),
     of("maskedGradients", `P ${P}, ${MASKED_LANES} lanes`, P * MASKED_LANES, 4 * P * MASKED_LANES, () =>
-      k.maskedGradients(masked, dropping, block, firstOf, P, bits, 0),
+      k.maskedGradients(masked, dropping, block, firstOf, P, 0),
     ),
     of("maskedRowGradients", `P ${P}, ${maskedLanes} lanes`, 0, 6 * P * maskedLanes, () =>
       k.maskedRowGradients(masked, dropping, scores, mask, P, maskedLanes),

@@ -109,20 +109,16 @@ export function linkPairs(desc: usize, b: u32, rows: u32, scratch: usize, pairs:
   masked.linkPairs(changetype<Desc>(desc), b, rows, scratch, pairs);
 }
 
-export function maskedScores(
-  desc: usize, scratch: usize, first: usize, count: u32, G: usize, masks: usize,
-): usize {
-  return masked.maskedScores(changetype<Desc>(desc), scratch, first, count, G, masks);
+export function maskedScores(desc: usize, scratch: usize, first: usize, count: u32, G: usize): void {
+  masked.maskedScores(changetype<Desc>(desc), scratch, first, count, G);
 }
 
 export function maskedRowScores(scores: usize, desc: usize, G: usize, mask: usize, count: u32): void {
   masked.maskedRowScores(scores, changetype<Desc>(desc), G, mask, count);
 }
 
-export function maskedGradients(
-  C: usize, desc: usize, scratch: usize, first: usize, count: u32, masks: usize, k: u32,
-): usize {
-  return masked.maskedGradients(C, changetype<Desc>(desc), scratch, first, count, masks, k);
+export function maskedGradients(C: usize, desc: usize, scratch: usize, first: usize, count: u32, k: u32): void {
+  masked.maskedGradients(C, changetype<Desc>(desc), scratch, first, count, k);
 }
 
 export function maskedRowGradients(C: usize, desc: usize, dc: usize, mask: usize, P: u32, lanes: u32): void {

@@ -150,7 +150,6 @@ export function planMemory(
   const sRowSlots = row.take(sharedRows > 0 ? 4 * M : 0);
   const sRowPairs = row.take(sharedRows > 0 ? 4 * Pp : 0);
   const masked = !isFM && training !== undefined && training.config.keep[1] < 1;
-  const sNext = row.take(masked && sharedRows > 0 ? 4 * Pp : 0);
   const sharedRow = row.bytes;
   const sSlots = row.take(4 * (M + 1) * Kp);
   const sSlotGrad = row.take(4 * (M + 1) * Kp);
@@ -158,7 +157,8 @@ export function planMemory(
   const together = Math.max(sharedRows > 0 ? 48 : 0, Pp);
   const sProducts = row.take(4 * Math.max(2048, 8 * Kp, together * Math.min(Kp, 64)));
   const sHiddenT = row.take(4 * together * Ap);
-  const sMask = row.take(2 * Pp * Math.ceil(Kp / 16) * 16);
+  // More than its Pp Kp16 bytes: the size of a row decides on rows of a block, and that is part of a seed's bits.
+  const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
   const sPairs = row.take(12 * Pp);
   const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
   const sInputGrad = inn ? row.take(4 * (fieldRows + 1) * Kp) : sSlotGrad;
@@ -190,9 +190,11 @@ export function planMemory(
       sBlockPairs: block.take(12 * mostPairs),
       sPairHidden: block.take(4 * mostPairs * Ap),
       sPairScores: block.take(4 * mostPairs),
-      sNext,
-      sFirst: block.take(masked ? 4 * mostPairs : 0),
-      sMasks: block.take(masked ? 16 * Math.ceil(Kp / 128) * sharedRows * P : 0),
+      sFirst: block.take(masked ? 4 * (mostPairs + 1) : 0),
+      sOccurrences: block.take(masked ? 12 * sharedRows * P : 0),
+      sMasks: block.take(
+        masked ? 16 * sharedRows * (config.model === "afm" ? Math.ceil(Kp / 16) : Math.ceil(Kp / 128) * P) : 0,
+      ),
     };
   }
   const layerTable = arena.take(32 * layout.layers.length);

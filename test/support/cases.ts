@@ -194,9 +194,9 @@ function slotModel(slotRows: Numbers, slots: number, K: number): { model: RefMod
   };
 }
 
-/** Bits 0xffff and 0 in every lane, padding included: what stands there must not matter. */
-const maskLanes = (random: Random, lanes: number): Int16Array =>
-  Int16Array.from({ length: lanes }, () => (random.chance(0.6) ? -1 : 0));
+/** Bytes 0xff and 0 in every lane, padding included: what stands there must not matter. */
+const maskLanes = (random: Random, lanes: number): Uint8Array =>
+  Uint8Array.from({ length: lanes }, () => (random.chance(0.6) ? 255 : 0));
 
 const pad16 = (size: number): number => Math.ceil(size / 16) * 16;
 
@@ -543,7 +543,7 @@ function withZeroRow(rows: Float32Array, stride: number): Float32Array {
 
 /** 0 or 1 of lane k of pair i of the list; 1 without dropout. */
 function maskOf(mask: Numbers, K: number): (i: number, k: number) => number {
-  return mask.length === 0 ? () => 1 : (i, k) => Math.abs(mask[i * pad16(K) + k]!);
+  return mask.length === 0 ? () => 1 : (i, k) => mask[i * pad16(K) + k]! & 1;
 }
 
 /** C_p comes in rows of so many lanes. */
@@ -634,7 +634,7 @@ function concatBuffers({ K, slots, dropout, dropped }: ConcatShape, random: Rand
   return {
     fieldPairs: input(random.rows(allPairs(slots).length, K, Kp)),
     slots: input(withZeroRow(random.rows(slots, K, Kp), Kp)),
-    mask: input(dropout ? maskLanes(random, pairs.length * pad16(K)) : new Int16Array(0)),
+    mask: input(dropout ? maskLanes(random, pairs.length * pad16(K)) : new Uint8Array(0)),
     pairs: input(pairList(pairs, slots, K)),
   };
 }

@@ -145,17 +145,9 @@ export interface TestKernels {
   gatherPairs(H: Address, c: Address, Z: Address, C: Address, rowPairs: Address, Ap: number, Pp: number): void;
   scatterPairs(dZ: Address, dC: Address, HT: Address, dc: Address, rowPairs: Address, Ap: number, P: number): void;
   linkPairs(desc: Address, b: number, rows: number, scratch: Address, pairs: number): void;
-  maskedScores(desc: Address, scratch: Address, first: Address, count: number, G: Address, masks: Address): Address;
+  maskedScores(desc: Address, scratch: Address, first: Address, count: number, G: Address): void;
   maskedRowScores(scores: Address, desc: Address, G: Address, mask: Address, count: number): void;
-  maskedGradients(
-    C: Address,
-    desc: Address,
-    scratch: Address,
-    first: Address,
-    count: number,
-    masks: Address,
-    k: number,
-  ): Address;
+  maskedGradients(C: Address, desc: Address, scratch: Address, first: Address, count: number, k: number): void;
   maskedRowGradients(C: Address, desc: Address, dc: Address, mask: Address, P: number, lanes: number): void;
   attentionForward(logits: Address, H: Address, desc: Address, P: number): void;
   attentionBackward(db: Address, dh: Address, H: Address, HT: Address, dlogit: Address, desc: Address, P: number): void;

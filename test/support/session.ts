@@ -294,7 +294,7 @@ export class TestSession {
     ends.push(
       desc.get("sRowGrad") + 4 * desc.get("rowFloats"),
       desc.get("sPairScores") + 4 * pad4(1 + desc.get("sharedRows") * desc.get("P")),
-      desc.get("sMasks") + 16 * Math.ceil(desc.get("Kp") / 128) * desc.get("sharedRows") * desc.get("P"),
+      desc.get("sMasks") + 16 * Math.ceil(desc.get("Kp") / 16) * desc.get("sharedRows") * desc.get("P"),
     );
     const bytes = Math.max(...ends);
     const page = this.session.memory.grow(Math.ceil(bytes / 65536));
