@@ -268,8 +268,8 @@ export function pairwiseKeptBackward(S: usize, dy: f32, Kp: u32): void {
 
 /** Of Σ_b x_b² dz_b: what a row with dropout adds. */
 @inline
-function keptTerm(KEPT: bool, sum: v128, S: usize, term: v128): v128 {
-  return KEPT ? f32x4.add(sum, v128.andnot(term, i32x4.eq(v128.load(S), dropped()))) : sum;
+function keptTerm(sum: v128, S: v128, term: v128): v128 {
+  return f32x4.add(sum, v128.andnot(term, i32x4.eq(S, dropped())));
 }
 
 /** sum - q v, with the scale of dropout */
@@ -279,12 +279,39 @@ function laneGradient(KEPT: bool, scale: v128, sum: v128, q: v128, v: v128): v12
   return KEPT ? f32x4.mul(scale, g) : g;
 }
 
+/** [ dw 0 0 0 ], dw = Σ_b x_b dy_b */
+function weightGradient(d: Desc, begin: usize, end: usize): v128 {
+  let dw: f32 = 0;
+  for (let i = begin; i < end; i += 4) {
+    const dy = load<f32>(d.rowDy + (<usize>load<u32>(d.occIndex + i) << 2));
+    dw += d.values ? load<f32>(d.occValue + i) * dy : dy;
+  }
+  return f32x4.replace_lane(zero(), 0, dw);
+}
+
+/** recordGradient of v from byte k on where dz differs by lane, by batch norm or dropout, whatever the values. */
+function lanesOfRecord(g: usize, record: usize, d: Desc, begin: usize, end: usize, k: usize): void {
+  const rowBytes = <usize>d.rowFloats << 2, laneBytes = <usize>d.Kp << 2;
+  const scale = f32x4.splat(d.rowDz ? 1 : keepScale(d.keepProducts));
+  for (; k < laneBytes; k += 16) {
+    let sum = zero(), q = zero();
+    for (let i = begin; i < end; i += 4) {
+      const row = <usize>load<u32>(d.occIndex + i), at = k + row * rowBytes, S = v128.load(d.rowSum + at);
+      const x = d.values ? v128.load32_splat(d.occValue + i) : f32x4.splat(1);
+      sum = madd(x, S, sum);
+      if (d.rowDz) q = madd(f32x4.mul(x, x), v128.load(d.rowDz + at), q);
+      else q = keptTerm(q, S, f32x4.mul(x, f32x4.mul(x, v128.load32_splat(d.rowDy + (row << 2)))));
+    }
+    v128.store(g + k, laneGradient(true, scale, sum, q, v128.load(record + k)));
+  }
+}
+
 /**
  * Gradient of one record [ v | w ] of the FM table, summed over its occurrences in row order:
  *
  *   dv[k] = Σ_b x_b (dz_b[k] S_b[k]) - v[k] Σ_b x_b² dz_b[k],   dw = Σ_b x_b dy_b
  *
- * @param KEPT    with dropout: rows hold what pairwiseDropout has marked, and dz_b[k] is dy_b or 0
+ * @param KEPT    with dropout, and all values 1: rows hold what pairwiseDropout has marked, and dz_b[k] is dy_b or 0
  * @param g       out  f32[rowFloats]     overwritten
  * @param record  in   f32[rowFloats]     v
  * @param d       in   rowSum after pairwiseBackward, rowDy; rowDz when dz differs by lane
@@ -323,8 +350,18 @@ function recordGradient(ONE_HOT: bool, KEPT: bool, g: usize, record: usize, d: D
     let q0 = q, q1 = q, q2 = q, q3 = q;
     for (let i = begin; i < end; i += 4) {
       const row = <usize>load<u32>(index + i), S = column + row * rowBytes;
-      let dy = KEPT ? v128.load32_splat(dys + (row << 2)) : zero();
-      if (ONE_HOT) {
+      if (KEPT) {
+        const s0 = v128.load(S), s1 = v128.load(S, 16), s2 = v128.load(S, 32), s3 = v128.load(S, 48);
+        const dy = v128.load32_splat(dys + (row << 2));
+        g0 = f32x4.add(g0, s0);
+        g1 = f32x4.add(g1, s1);
+        g2 = f32x4.add(g2, s2);
+        g3 = f32x4.add(g3, s3);
+        q0 = keptTerm(q0, s0, dy);
+        q1 = keptTerm(q1, s1, dy);
+        q2 = keptTerm(q2, s2, dy);
+        q3 = keptTerm(q3, s3, dy);
+      } else if (ONE_HOT) {
         g0 = f32x4.add(g0, v128.load(S));
         g1 = f32x4.add(g1, v128.load(S, 16));
         g2 = f32x4.add(g2, v128.load(S, 32));
@@ -335,69 +372,33 @@ function recordGradient(ONE_HOT: bool, KEPT: bool, g: usize, record: usize, d: D
         g1 = madd(x, v128.load(S, 16), g1);
         g2 = madd(x, v128.load(S, 32), g2);
         g3 = madd(x, v128.load(S, 48), g3);
-        dy = f32x4.mul(x, f32x4.mul(x, dy));
       }
-      q0 = keptTerm(KEPT, q0, S, dy);
-      q1 = keptTerm(KEPT, q1, S + 16, dy);
-      q2 = keptTerm(KEPT, q2, S + 32, dy);
-      q3 = keptTerm(KEPT, q3, S + 48, dy);
     }
     v128.store(g + k, laneGradient(KEPT, scale, g0, q0, v128.load(record + k)));
     v128.store(g + k, laneGradient(KEPT, scale, g1, q1, v128.load(record + k, 16)), 16);
     v128.store(g + k, laneGradient(KEPT, scale, g2, q2, v128.load(record + k, 32)), 32);
     v128.store(g + k, laneGradient(KEPT, scale, g3, q3, v128.load(record + k, 48)), 48);
   }
+  if (KEPT) return lanesOfRecord(g, record, d, begin, end, k);
   for (; k < laneBytes; k += 16) {
     const column = rowSum + k;
-    let g0 = zero(), q0 = q;
+    let g0 = zero();
     for (let i = begin; i < end; i += 4) {
-      const row = <usize>load<u32>(index + i), S = column + row * rowBytes;
-      let dy = KEPT ? v128.load32_splat(dys + (row << 2)) : zero();
-      if (ONE_HOT) {
-        g0 = f32x4.add(g0, v128.load(S));
-      } else {
-        const x = v128.load32_splat(value + i);
-        g0 = madd(x, v128.load(S), g0);
-        dy = f32x4.mul(x, f32x4.mul(x, dy));
-      }
-      q0 = keptTerm(KEPT, q0, S, dy);
+      const S = v128.load(column + <usize>load<u32>(index + i) * rowBytes);
+      g0 = ONE_HOT ? f32x4.add(g0, S) : madd(v128.load32_splat(value + i), S, g0);
     }
-    v128.store(g + k, laneGradient(KEPT, scale, g0, q0, v128.load(record + k)));
+    v128.store(g + k, f32x4.sub(g0, f32x4.mul(q, v128.load(record + k))));
   }
-}
-
-/** As recordGradient, for a dz that differs by lane (batch norm): Σ x² dz is a vector, too. */
-function recordGradientByLane(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
-  const rowBytes = <usize>d.rowFloats << 2;
-  const laneBytes = <usize>d.Kp << 2;
-  const begin = <usize>from << 2, end = <usize>to << 2;
-  for (let k: usize = 0; k < laneBytes; k += 16) {
-    let sum = zero(), q = zero();
-    for (let i = begin; i < end; i += 4) {
-      const at = k + <usize>load<u32>(d.occIndex + i) * rowBytes;
-      const x = d.values ? v128.load32_splat(d.occValue + i) : f32x4.splat(1);
-      sum = madd(x, v128.load(d.rowSum + at), sum);
-      q = madd(f32x4.mul(x, x), v128.load(d.rowDz + at), q);
-    }
-    v128.store(g + k, f32x4.sub(sum, f32x4.mul(q, v128.load(record + k))));
-  }
-  let dw: f32 = 0;
-  for (let i = begin; i < end; i += 4) {
-    const dy = load<f32>(d.rowDy + (<usize>load<u32>(d.occIndex + i) << 2));
-    dw += d.values ? load<f32>(d.occValue + i) * dy : dy;
-  }
-  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
-}
-
-function keptRecordGradient(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
-  if (d.values) recordGradient(false, true, g, record, d, from, to);
-  else recordGradient(true, true, g, record, d, from, to);
 }
 
 export function pairwiseRecordGradient(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
   assert(((g | record) & 15) == 0 && from <= to);
-  if (d.rowDz) recordGradientByLane(g, record, d, from, to);
-  else if (d.keepProducts < KEEP_ALL) keptRecordGradient(g, record, d, from, to);
+  const drops = d.keepProducts < KEEP_ALL;
+  if (d.rowDz || (drops && d.values)) {
+    const begin = <usize>from << 2, end = <usize>to << 2;
+    v128.store(g + (<usize>d.Kp << 2), weightGradient(d, begin, end));
+    lanesOfRecord(g, record, d, begin, end, 0);
+  } else if (drops) recordGradient(true, true, g, record, d, from, to);
   else if (d.values) recordGradient(false, false, g, record, d, from, to);
   else recordGradient(true, false, g, record, d, from, to);
 }
