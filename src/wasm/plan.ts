@@ -13,7 +13,7 @@ export const SCORE_ROWS = 4096;
 /**
  * Slots of FM's rows that are scored in one call, unless one row has more; the other models know how many a row has. With a
  * sixteenth of them, rows of ten slots came 409 at a time: seven jobs, which two threads share badly (FM K = 64 on Frappe
- * then 1.6 × as fast as one thread, now 1.8 ×), and K = 8 took 1.14 × as long on one.
+ * then 1.6 × as fast as one thread, now 1.7 ×), and K = 8 took 1.14 × as long on one.
  */
 export const SCORE_SLOTS = 65536;
 
