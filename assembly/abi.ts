@@ -192,7 +192,7 @@ export class Desc {
   // Dropout of products (kernels/masked.ts)
   sMasked: u32; //         forward: f32[pairs, Kp] e_p ⊙ F_p of some pairs; backward: f32[pairs, MASKED_LANES] C_p
   sFirst: u32; //          u32[pairs + 1] where in the list of occurrences each pair's begin
-  sOccurrences: u32; //    {c_p, pair, mask}[sharedRows · P]
+  sOccurrences: u32; //    {c_p, pair, mask, -, hash (16 bytes)}[sharedRows · P]
   sMasks: u32; //          u8[sharedRows · P, Kp / 128, 16] their masks as bits; AFM: i8[sharedRows, Kp16]
 
   // Prediction (table.ts)

@@ -292,7 +292,7 @@ export function kernelCases(kernels, memory, fields, K) {
     sDropped: b.floats(Pp) - row,
     sRowPairs: rowPairs - row,
     sFirst: firstPairs - block,
-    sOccurrences: b.take(12 * P) - block,
+    sOccurrences: b.take(32 * P) - block,
     sMasks: b.take(16 * Math.ceil(K / 128) * P) - block,
   });
   // Pair 0 is the padding.

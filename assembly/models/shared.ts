@@ -1,9 +1,9 @@
-import { Desc } from "../abi";
+import { AFM, Desc, maskRowBytes } from "../abi";
 import { distinctBegin, distinctPairs, gatherNew, gatherPairs, scatterPairs } from "../kernels/distinct";
-import { KEEP_ALL } from "../kernels/dropout";
+import { dropoutMasks, KEEP_ALL, STREAM_PRODUCTS } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
 import { linkPairs } from "../kernels/masked";
-import { keepScale } from "../random";
+import { keepScale, key } from "../random";
 import {
   attendedGradients, attendedRecords, attendedSum, attendedWeights, chunkFields, pairCount, pairsBackward,
   pairsForward, rowBegin,
@@ -52,6 +52,14 @@ export function sharedPairs(d: Desc, scratch: usize): u32 {
   return load<u32>(scratch + d.sCounts, 8);
 }
 
+/** AFM's masks of the rows. */
+function rowMasks(d: Desc, b: u32, rows: u32, masks: usize): void {
+  const bytes = maskRowBytes(d);
+  for (const end = b + rows; b < end; b++, masks += bytes) {
+    dropoutMasks(masks, key(d.seed, STREAM_PRODUCTS, d.step, b), 1, <u32>bytes >> 4, d.keepProducts);
+  }
+}
+
 /**
  * Scores of the block of rows b … b + rows - 1, into d.yHat, if that pays.
  *
@@ -72,7 +80,10 @@ export function sharedForward(d: Desc, b: u32, rows: u32, scratch: usize, traini
   // With dropout of the products a pair has another score in each row; what is gathered of C then goes where nobody looks.
   const masked = training && d.keepProducts < KEEP_ALL;
   const scores = masked ? d.sDropped : d.sScores, first = masked ? scratch + d.sFirst : 0;
-  if (masked) linkPairs(d, b, rows, scratch, pairs);
+  if (masked) {
+    linkPairs(d, b, rows, scratch, pairs);
+    if (d.model == AFM) rowMasks(d, b, rows, scratch + d.sMasks);
+  }
   pairsForward(d, scratch, slots, d.fieldPairs, 0, first, scratch + d.sBlockPairs, pairs, C, Z, true);
   for (let r: u32 = 0; r < rows; r++) {
     const row = rowOf(d, scratch, r);

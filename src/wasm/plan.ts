@@ -191,7 +191,7 @@ export function planMemory(
       sPairHidden: block.take(4 * mostPairs * Ap),
       sPairScores: block.take(4 * mostPairs),
       sFirst: block.take(masked ? 4 * (mostPairs + 1) : 0),
-      sOccurrences: block.take(masked ? 12 * sharedRows * P : 0),
+      sOccurrences: block.take(masked ? 32 * sharedRows * P : 0),
       sMasks: block.take(
         masked ? 16 * sharedRows * (config.model === "afm" ? Math.ceil(Kp / 16) : Math.ceil(Kp / 128) * P) : 0,
       ),

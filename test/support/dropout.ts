@@ -31,9 +31,12 @@ export function keepThreshold(keep: number): number {
 /** Distance of the keys of masks of the same row. */
 export const MASK_KEYS = 4;
 
+/** The words that the masks of a key begin with. */
+export const firstWords = (key: number): number[] => [0, 1, 2, 3].map((word) => hash32((key + word) >>> 0));
+
 /** Each lane's number of 16 bits, of lanes 0 … count - 1: kept is what has one below the threshold. */
 function numbers(key: number, count: number): number[] {
-  const first = [0, 1, 2, 3].map((word) => hash32((key + word) >>> 0));
+  const first = firstWords(key);
   const words = first.slice();
   return Array.from({ length: count }, (_, lane) => {
     const word = (lane >> 2) & 3;

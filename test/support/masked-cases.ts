@@ -3,7 +3,7 @@
  */
 import { KEEP_ALL, MODEL } from "../../src/wasm/abi.js";
 import { exactly, UNTOUCHED } from "./compare.js";
-import { dropoutMask, keepThreshold, MASK_KEYS, randomKey, STREAM_PRODUCTS } from "./dropout.js";
+import { dropoutMask, firstWords, keepThreshold, MASK_KEYS, randomKey, STREAM_PRODUCTS } from "./dropout.js";
 import { inOut, input, output, outputU8, outputU32 } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
@@ -78,8 +78,8 @@ const PAIRS = 14;
 const linkPairs = kernelCase({
   kernel: "linkPairs",
   tolerance: 0,
-  shapes: sweep({ K: [1, 4, 5, 64, 256], model: MODELS }, { rows: [1, 2, 5], most: [1, 4, 5, 12], keep: [0.6] }),
-  buffers: ({ K, model, rows, most }, random) => {
+  shapes: sweep({ K: [1, 4, 5, 64, 256], model: MODELS }, { rows: [1, 2, 5], most: [1, 4, 5, 12] }),
+  buffers: ({ rows, most }, random) => {
     // Of each row: how many pairs in the second word, then scores, numbers of the pairs.
     const row = () => {
       const P = random.int(most + 1);
@@ -90,14 +90,12 @@ const linkPairs = kernelCase({
     return {
       block: inOut(Uint32Array.from(Array.from({ length: rows }, row).flat())),
       first: outputU32(PAIRS + 1),
-      list: inOut(Uint32Array.from({ length: 3 * rows * most }, () => random.int(1000))),
-      masks: outputU8(model === "afm" ? pad16(K) * rows : 0),
+      list: inOut(Uint32Array.from({ length: 8 * rows * most }, () => random.int(1000))),
     };
   },
-  desc: ({ K, model, most, keep }, at) => ({
+  desc: ({ K, model, most }, at) => ({
     model: MODEL[model],
     Kp: pad4(K),
-    keepProducts: keepThreshold(keep),
     seed: SEED,
     step: STEP,
     sShared: 0,
@@ -107,25 +105,24 @@ const linkPairs = kernelCase({
     sRowPairs: 4 * (2 + pad4(most)),
     sFirst: at.first - at.block,
     sOccurrences: at.list - at.block,
-    sMasks: at.masks - at.block,
   }),
   call: ({ kernels, at, shape: { rows } }) => kernels.linkPairs(at.desc, FIRST_ROW, rows, at.block, PAIRS),
-  twin: ({ block, list, masks }, { K, model, rows, most, keep }) => {
+  twin: ({ block, list }, { K, model, rows, most }) => {
     const Pp = pad4(most);
     const length = 2 + 2 * Pp;
     const expected = new Array<number>(block.length).fill(UNTOUCHED);
     const lists = Array.from({ length: PAIRS }, (): number[][] => []);
-    const rowMasks: number[] = [];
     for (let r = 0; r < rows; r++) {
       const [from, P] = [r * length, block[r * length + 1]!];
       const key = randomKey(SEED, STREAM_PRODUCTS, STEP, FIRST_ROW + r);
       for (let p = P; p < pad4(P); p++) expected[from + 2 + p] = 0;
       for (let p = 0; p < P; p++) {
         const pair = block[from + 2 + Pp + p]!;
-        const mask = model === "afm" ? r * pad16(K) : (key + MASK_KEYS * p) >>> 0;
-        lists[pair]!.push([4 * (from + 2 + p), pair, mask]);
+        const mask = model === "afm" ? [r * pad16(K)] : [];
+        const hash = model === "afm" ? [] : firstWords(key + MASK_KEYS * p);
+        const entry = [4 * (from + 2 + p), pair, ...mask];
+        lists[pair]!.push(Array.from({ length: 8 }, (_, i) => entry[i] ?? hash[i - 4] ?? UNTOUCHED));
       }
-      if (model === "afm") rowMasks.push(...dropoutMask(key, pad16(K), keepThreshold(keep)).map((kept) => 255 * kept));
     }
     const found = lists.flat(2);
     let before = 0;
@@ -134,21 +131,26 @@ const linkPairs = kernelCase({
       block: exactly(expected),
       first: exactly(first),
       list: exactly(Array.from(list, (_, i) => found[i] ?? UNTOUCHED)),
-      masks: exactly(masks.length > 0 ? rowMasks : []),
     };
   },
 });
 
+const occurrence = (at: number, pair: number, mask: number) => [at, pair, mask, 0, ...firstWords(mask)];
+
 const OCCURRENCES = 9;
 const ROWS = 3;
 
-/** Pairs `from` … of a list, each with some occurrences: {place of its c_p, pair, mask}; others before and behind. */
+/**
+ * Pairs `from` … of a list, each with some occurrences, others before and behind.
+ *
+ * @param maskOf where the mask is, or its key: what the kernel does not read tells it to the twin
+ */
 function occurrences(random: Random, from: number, count: number, maskOf: () => number) {
   const pairs = Array.from({ length: OCCURRENCES }, () => random.int(from + count + 2)).sort((a, b) => a - b);
   const places = random.permutation(OCCURRENCES);
   return {
     first: input(Uint32Array.from({ length: from + count + 3 }, (_, pair) => pairs.filter((p) => p < pair).length)),
-    list: input(Uint32Array.from(pairs.flatMap((pair, i) => [4 * places[i]!, pair, maskOf()]))),
+    list: input(Uint32Array.from(pairs.flatMap((pair, i) => occurrence(4 * places[i]!, pair, maskOf())))),
   };
 }
 
@@ -156,9 +158,9 @@ function occurrences(random: Random, from: number, count: number, maskOf: () => 
 const listed = (list: Uint32Array, from: number, count: number) =>
   Array.from({ length: OCCURRENCES }, (_, i) => ({
     i,
-    at: list[3 * i]! / 4,
-    pair: list[3 * i + 1]! - from,
-    mask: list[3 * i + 2]!,
+    at: list[8 * i]! / 4,
+    pair: list[8 * i + 1]! - from,
+    mask: list[8 * i + 2]!,
   })).filter(({ pair }) => pair >= 0 && pair < count);
 
 const maskedScores = kernelCase({
