@@ -1,7 +1,7 @@
 import { Desc, F16, F32, I8 } from "../abi";
 import { assertIds } from "../bounds";
 import { factor, lanes4, laneShift } from "../records";
-import { firstBytes, keepAbove, keepBegin, keepHigh, keepLow, keepScale, nextBytes } from "../random";
+import { firstBytes, keepAbove, keepAll, keepBegin, keepHigh, keepLow, keepScale, nextBytes } from "../random";
 import { hsum, madd, zero } from "../simd";
 import { KEEP_ALL } from "./dropout";
 
@@ -243,7 +243,7 @@ function dropped(): v128 {
 export function pairwiseDropout(S: usize, z: usize, key: u32, threshold: u32, Kp: u32): f32 {
   const high = keepHigh(threshold), low = keepLow(threshold);
   const h = firstBytes(key), above = keepAbove(h, high, low);
-  let bytes = keepBegin(h, high, low), sum = zero();
+  let bytes = keepBegin(h, low, keepAll(high)), sum = zero();
   for (const end = z + (<usize>Kp << 2); z < end; bytes = nextBytes(bytes)) {
     // Four lanes after the other: the mask of the next in front.
     let mask = i8x16.gt_s(above, bytes);
