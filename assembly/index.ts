@@ -59,10 +59,6 @@ export function work(desc: usize, scratch: usize): void {
   step.work(changetype<Desc>(desc), scratch);
 }
 
-export function runJob(desc: usize, job: u32, scratch: usize): void {
-  step.runJob(changetype<Desc>(desc), job, scratch);
-}
-
 // After a batch
 export function metricSums(out: usize, desc: usize, low: f32, high: f32, threshold: f32, middle: f32): void {
   loss.metricSums(out, changetype<Desc>(desc), low, high, threshold, middle);

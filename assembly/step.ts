@@ -73,7 +73,7 @@ export function work(d: Desc, scratch: usize): void {
 }
 
 /** @param scratch this thread's own */
-export function runJob(d: Desc, job: u32, scratch: usize): void {
+function runJob(d: Desc, job: u32, scratch: usize): void {
   if (d.phase == CHUNKS) {
     // First, because it may take as long as some chunks.
     if (job == 0) beginFeatures(d);

@@ -24,10 +24,11 @@ const MASKED_LANES = 64;
 
 /** Fields of the struct that the kernels read, from the list that the program has. */
 export function descFields(path) {
-  return [...readFileSync(path, "utf8").matchAll(/^ {2}\["(\w+)", "(u32|f32)"\]/gm)].map(([, name, type]) => ({
-    name,
-    type,
-  }));
+  const text = readFileSync(path, "utf8");
+  const list = (name) =>
+    [...new RegExp(`const ${name}\\b[^[]*\\[([^\\]]*)`).exec(text)[1].matchAll(/\w+/g)].map(String);
+  const floats = list("FLOATS");
+  return list("FIELDS").map((name) => ({ name, type: floats.includes(name) ? "f32" : "u32" }));
 }
 
 /** Memory that is handed out from the bottom up, filled with numbers around 0. */

@@ -279,17 +279,7 @@ function laneGradient(KEPT: bool, scale: v128, sum: v128, q: v128, v: v128): v12
   return KEPT ? f32x4.mul(scale, g) : g;
 }
 
-/** [ dw 0 0 0 ], dw = Σ_b x_b dy_b */
-function weightGradient(d: Desc, begin: usize, end: usize): v128 {
-  let dw: f32 = 0;
-  for (let i = begin; i < end; i += 4) {
-    const dy = load<f32>(d.rowDy + (<usize>load<u32>(d.occIndex + i) << 2));
-    dw += d.values ? load<f32>(d.occValue + i) * dy : dy;
-  }
-  return f32x4.replace_lane(zero(), 0, dw);
-}
-
-/** recordGradient of v from byte k on where dz differs by lane, by batch norm or dropout, whatever the values. */
+/** recordGradient from byte k on, and dw, where dz differs by lane: by batch norm or dropout, whatever the values. */
 function lanesOfRecord(g: usize, record: usize, d: Desc, begin: usize, end: usize, k: usize): void {
   const rowBytes = <usize>d.rowFloats << 2, laneBytes = <usize>d.Kp << 2;
   const scale = f32x4.splat(d.rowDz ? 1 : keepScale(d.keepProducts));
@@ -304,6 +294,12 @@ function lanesOfRecord(g: usize, record: usize, d: Desc, begin: usize, end: usiz
     }
     v128.store(g + k, laneGradient(true, scale, sum, q, v128.load(record + k)));
   }
+  let dw: f32 = 0;
+  for (let i = begin; i < end; i += 4) {
+    const dy = load<f32>(d.rowDy + (<usize>load<u32>(d.occIndex + i) << 2));
+    dw += d.values ? load<f32>(d.occValue + i) * dy : dy;
+  }
+  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 }
 
 /**
@@ -330,7 +326,7 @@ function recordGradient(ONE_HOT: bool, KEPT: bool, g: usize, record: usize, d: D
 
   // dw first: it has the factor of v.
   let dw: f32 = 0, squares: f32 = 0;
-  for (let i = begin; i < end; i += 4) {
+  for (let i = begin; i < end && !KEPT; i += 4) {
     const dy = load<f32>(dys + (<usize>load<u32>(index + i) << 2));
     if (ONE_HOT) {
       dw += dy;
@@ -340,7 +336,7 @@ function recordGradient(ONE_HOT: bool, KEPT: bool, g: usize, record: usize, d: D
       squares += x * xdy;
     }
   }
-  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
+  if (!KEPT) v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 
   const q = KEPT ? zero() : f32x4.splat(ONE_HOT ? dw : squares);
   let k: usize = 0;
@@ -394,11 +390,8 @@ function recordGradient(ONE_HOT: bool, KEPT: bool, g: usize, record: usize, d: D
 export function pairwiseRecordGradient(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
   assert(((g | record) & 15) == 0 && from <= to);
   const drops = d.keepProducts < KEEP_ALL;
-  if (d.rowDz || (drops && d.values)) {
-    const begin = <usize>from << 2, end = <usize>to << 2;
-    v128.store(g + (<usize>d.Kp << 2), weightGradient(d, begin, end));
-    lanesOfRecord(g, record, d, begin, end, 0);
-  } else if (drops) recordGradient(true, true, g, record, d, from, to);
+  if (d.rowDz || (drops && d.values)) lanesOfRecord(g, record, d, <usize>from << 2, <usize>to << 2, 0);
+  else if (drops) recordGradient(true, true, g, record, d, from, to);
   else if (d.values) recordGradient(false, false, g, record, d, from, to);
   else recordGradient(true, false, g, record, d, from, to);
 }

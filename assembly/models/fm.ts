@@ -50,25 +50,18 @@ function linearAndPairs(d: Desc, b: u32, z: usize, sum: bool): f32 {
 export function fmForward(d: Desc, b: u32, z: usize, training: bool): f32 {
   const row = <usize>b * (<usize>d.rowFloats << 2);
   const drop = training && d.keepProducts < KEEP_ALL;
-  if (!d.batchNorm) {
-    if (!drop) return linearAndPairs(d, b, 0, true);
-    const linear = linearAndPairs(d, b, z, false);
-    const mask = key(d.seed, STREAM_PRODUCTS, d.step, b), threshold = d.keepProducts;
-    return linear + keepScale(threshold) * pairwiseDropout(d.rowSum + row, z, mask, threshold, d.Kp);
-  }
+  // Under batch norm fmNormBegin has put z and the linear part of training rows there.
+  const begun = training && d.batchNorm != 0;
+  const sum = !d.batchNorm && !drop;
+  const linear = begun ? load<f32>(d.yHat + (<usize>b << 2)) : linearAndPairs(d, b, sum ? 0 : z, sum);
+  if (sum) return linear;
+  const mask = drop ? key(d.seed, STREAM_PRODUCTS, d.step, b) : 0, threshold = d.keepProducts;
+  if (!d.batchNorm) return linear + keepScale(threshold) * pairwiseDropout(d.rowSum + row, z, mask, threshold, d.Kp);
 
-  let linear: f32;
-  if (training) {
-    // fmNormBegin has put z and the linear part there.
-    z = d.rowDz + row;
-    linear = load<f32>(d.yHat + (<usize>b << 2));
-    batchNormForward(z, d.rowZ + row, d);
-  } else {
-    linear = linearAndPairs(d, b, z, false);
-    batchNormForward(z, z, d);
-  }
-  if (drop) dropout(z, z, d.Kp, key(d.seed, STREAM_PRODUCTS, d.step, b), d.keepProducts);
-  return linear + laneSum(z, d.Kp);
+  const out = begun ? d.rowDz + row : z;
+  batchNormForward(out, begun ? d.rowZ + row : z, d);
+  if (drop) dropout(out, out, d.Kp, mask, threshold);
+  return linear + laneSum(out, d.Kp);
 }
 
 /** Row b's part of its features' gradients. */

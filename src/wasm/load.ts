@@ -31,7 +31,6 @@ export interface TrainingKernels {
   trainNext(desc: number): number;
   predictBegin(desc: number): void;
   work(desc: number, scratch: number): void;
-  runJob(desc: number, job: number, scratch: number): void;
 }
 
 /** Exports of assembly/serve.ts: of all modules but the one that trains on one thread. */

@@ -102,7 +102,7 @@ export class GuardedMemory {
     for (const placed of this.#placed) {
       if (placed.role !== "in") continue;
       const now = this.#bytes(placed);
-      const mayChange = (byte: number) => placed.name === "desc" && written.includes(FIELDS[byte >> 2]![0]);
+      const mayChange = (byte: number) => placed.name === "desc" && written.includes(FIELDS[byte >> 2]!);
       const at = now.findIndex((byte, i) => byte !== placed.before[i] && !mayChange(i));
       if (at >= 0) throw new Error(`${what}: wrote into its input ${placed.name}, byte ${at} of ${placed.bytes}`);
     }
