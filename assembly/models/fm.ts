@@ -24,7 +24,6 @@ function fmFromSmall(d: Desc, z: usize, features: usize, values: usize, slots: u
 }
 
 /** Linear part of row b; Σ v x goes to d.rowSum[b] and, where `z` is not 0, the pair part to z. */
-@inline
 function linearAndPairs(d: Desc, b: u32, z: usize, sum: bool): f32 {
   const r = d.rowPtr + (<usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2);
   const begin = <usize>load<u32>(r) << 2;
