@@ -70,9 +70,9 @@ export default defineConfig([
       codeSplitting: {
         groups: [
           // What the entries for every runtime need, and nothing of Node's.
-          { name: "errors", test: /\/src\/errors\.ts$/, priority: 3 },
+          { name: "errors", test: /\/src\/(errors|data\/(movable|streams))\.ts$/, priority: 3 },
           { name: "checkpoint-format", test: /\/src\/train\/(checkpoint-f(older|ormat)|xxhash)\.ts$/, priority: 2 },
-          { name: "parser", test: /\/src\/data\/(libfm|libfm-errors|movable|streams)\.ts$/, priority: 2 },
+          { name: "parser", test: /\/src\/data\/(libfm|libfm-errors)\.ts$/, priority: 2 },
           { name: "measures", test: /\/src\/(metrics\/\w+|data\/groups)\.ts$/, priority: 2 },
           { name: "library", test: (id) => !SERVING.test(id), minShareCount: 2, priority: 1 },
           { name: "serving", minShareCount: 2 },

@@ -100,8 +100,9 @@ export class Desc {
   keepWeights: u32; //     threshold of keep[0] in 1 … 65536
   keepProducts: u32; //    threshold of keep[1]
   yHat: usize; //          f32[batch rows] scores
-  rowSum: usize; //        FM: f32[batch rows, rowFloats] [ Σ v x | Σ w x 0 0 0 ], then [ dz ⊙ Σ v x | dy 0 0 0 ]
-  rowDz: usize; //         FM with dropout or batch norm: f32[batch rows, rowFloats] dLoss/dz
+  rowSum: usize; //        FM: f32[batch rows, rowFloats] [ Σ v x | Σ w x 0 0 0 ], then dz ⊙ Σ v x; with dropout -0 where dropped
+  rowDy: usize; //         FM: f32[batch rows] dLoss/dŷ
+  rowDz: usize; //         FM with batch norm: f32[batch rows, rowFloats] dLoss/dz
   rowZ: usize; //          FM with batch norm: f32[batch rows, rowFloats] z
   batchNorm: usize; //     f32[4, Kp] mean, 1/√(σ² + ε), dγ, dβ
   slotGrad: usize; //      IFM: f32[batch rows · M, rowFloats] gradient of each occurrence's record
@@ -166,7 +167,7 @@ export class Desc {
   sWeights: u32; //        f32[Pp] T_p
   sDropped: u32; //        f32[Pp] T_p after dropout
   sScores: u32; //         f32[Pp] <e_p, F_p>
-  sMask: u32; //           i16[Pp, Kp8] dropout mask of the pair products; AFM: i16[1, Kp8]
+  sMask: u32; //           i8[Pp, Kp16] dropout masks of the pair products; AFM: i8[1, Kp16]
   sPairs: u32; //          {s, t, p}[Pp] pairs of a row with unknown features
   sInput: u32; //          input of the network: f32[fieldRows, Kp] (INN), or sSlots (DeepIFM)
   sInputGrad: u32; //      its gradient: f32[fieldRows + 1, Kp] (INN), or sSlotGrad (DeepIFM)
@@ -190,9 +191,9 @@ export class Desc {
 
   // Dropout of products (kernels/masked.ts)
   sMasked: u32; //         forward: f32[pairs, Kp] e_p ⊙ F_p of some pairs; backward: f32[pairs, MASKED_LANES] C_p
-  sNext: u32; //           u32[Pp] of a row: the next occurrence of the same pair in the block
-  sFirst: u32; //          u32[pairs] its first
-  sMasks: u32; //          u16[sharedRows · P, Kp / 128, 8] masks of all occurrences
+  sFirst: u32; //          u32[pairs + 1] where in the list of occurrences each pair's begin
+  sOccurrences: u32; //    {c_p, pair, mask, -, hash (16 bytes)}[sharedRows · P]
+  sMasks: u32; //          u8[sharedRows · P, Kp / 128, 16] their masks as bits; AFM: i8[sharedRows, Kp16]
 
   // Prediction (table.ts)
   tableFormat: u32; //     F32, F16, I8
@@ -203,8 +204,8 @@ export class Desc {
   diverged: u32; //        1 after a step with a weight or a squared gradient that is not finite; stays until it is cleared
 }
 
-/** Bytes from the dropout mask of one pair to that of the next. AFM's pairs share one, that of their sum. */
+/** Bytes of the dropout mask of one pair, or of AFM's of a row. */
 @inline
 export function maskRowBytes(d: Desc): usize {
-  return d.model == AFM ? 0 : <usize>((d.Kp + 7) & ~7) << 1;
+  return <usize>(d.Kp + 15) & ~15;
 }

@@ -19,6 +19,7 @@ export function heapBase(): usize {
 }
 
 export { allFinite, probability } from "./kernels/loss";
+export { replaceUnknown } from "./kernels/unknown";
 export { sha256 } from "./sha256";
 
 // Before training
@@ -56,10 +57,6 @@ export function predictBegin(desc: usize): void {
 
 export function work(desc: usize, scratch: usize): void {
   step.work(changetype<Desc>(desc), scratch);
-}
-
-export function runJob(desc: usize, job: u32, scratch: usize): void {
-  step.runJob(changetype<Desc>(desc), job, scratch);
 }
 
 // After a batch

@@ -6,6 +6,7 @@ import { scoreBegin, scoreRows } from "./score";
 
 export * from "./serve";
 export { allFinite, probability } from "./kernels/loss";
+export { replaceUnknown } from "./kernels/unknown";
 export { sha256 } from "./sha256";
 
 export function abiVersion(): u32 {

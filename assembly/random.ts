@@ -53,26 +53,65 @@ export function keepScale(threshold: u32): f32 {
   return <f32>(65536 / <f64>threshold);
 }
 
-/**
- * The threshold as mask8 wants it. 16 random bits are as random when read as a signed number, -32768 … 32767; of these
- * `threshold` many are <= threshold - 32769, and 65536 keeps them all.
+/*
+ * Masks. Lane l of a key is kept if a number of 16 bits is below the threshold. Its high byte is the lane's own,
+ *
+ *   byte l mod 16 of A^(1 + l div 16) h,   h = hash4(key + [0 1 2 3]),   A = nextBytes,
+ *
+ * its low byte, which four lanes of every 16 share, byte 3 of h at the word that the lane's byte is in: with 8 bits a lane
+ * the probability is still that of 16. Both are read as signed. A is linear and a bijection. Up to A^1024 any two bytes of
+ * a word have rank 16 over GF(2): as h takes every value, any two lanes are independent and each is kept in exactly
+ * threshold / 2^16 of the cases. Sixteen lanes for 4 operations, where hash4 takes 8, two of them dear.
+ *
+ *   const high = keepHigh(threshold), low = keepLow(threshold), all = keepAll(high);
+ *   const h = firstBytes(key), above = keepAbove(h, high, low);
+ *   for (let x = keepBegin(h, low, all); …; x = nextBytes(x)) { … i8x16.gt_s(above, x) … }
  */
+
+/** Distance of the keys of masks of the same row. */
+export const MASK_KEYS: u32 = 4;
+
+/** h */
 @inline
-export function keepLimit(threshold: u32): v128 {
-  return i16x8.splat(<i16>(threshold - 32769));
+export function firstBytes(key: u32): v128 {
+  return hash4(i32x4.add(i32x4.splat(key), i32x4(0, 1, 2, 3)));
 }
 
-/**
- * Eight i16 lanes, 0xffff (keep) or 0, for numbers 8 block … 8 block + 7 of the key's row. 11 ops.
- *
- *   hash4(key + 4 block + [0 1 2 3])  =  [a b c d]  ->  i16 [a a' b b' c c' d d'], low half first
- *
- * Widen with i32x4.extend_low_i16x8_s / extend_high_i16x8_s and AND.
- */
+/** A: the next 16 bytes. */
 @inline
-export function mask8(key: u32, block: u32, limit: v128): v128 {
-  const counter = i32x4.add(i32x4.splat(key + (block << 2)), i32x4(0, 1, 2, 3));
-  return i16x8.le_s(hash4(counter), limit);
+export function nextBytes(x: v128): v128 {
+  x = v128.xor(x, i32x4.shl(x, 9));
+  return v128.xor(x, i32x4.shr_u(x, 11));
+}
+
+/** High byte of the largest number that is kept, signed. */
+@inline
+export function keepHigh(threshold: u32): v128 {
+  return i8x16.splat(<i8>((threshold - 1 >>> 8) - 128));
+}
+
+/** Its low byte, signed, and all ones behind it. */
+@inline
+export function keepLow(threshold: u32): v128 {
+  return i32x4.splat(((threshold - 1 << 24) ^ 0x80000000) | 0xffffff);
+}
+
+/** A lane is kept if this is above its byte. */
+@inline
+export function keepAbove(h: v128, high: v128, low: v128): v128 {
+  return i8x16.sub_sat_s(high, i32x4.le_s(h, low));
+}
+
+/** Whether words may keep all of their lanes: all ones or all zeros. */
+@inline
+export function keepAll(high: v128): v128 {
+  return i8x16.eq(high, i8x16.splat(127));
+}
+
+/** The bytes of lanes 0 … 15. Where a word keeps all, 0, which stays 0: no byte would be above 127. */
+@inline
+export function keepBegin(h: v128, low: v128, all: v128): v128 {
+  return v128.andnot(nextBytes(h), v128.and(i32x4.le_s(h, low), all));
 }
 
 /**

@@ -44,7 +44,7 @@ export function forward(d: Desc, from: u32, b: u32, to: u32, scratch: usize, tra
     for (let r: u32 = 0; r < rows; r++) {
       const row = scratch + <usize>r * d.scratchRow;
       let yHat: f32;
-      if (d.model == FM) yHat = fmForward(d, b + r, training);
+      if (d.model == FM) yHat = fmForward(d, b + r, scratch + d.sRowGrad, training);
       else yHat = ifmForward(d, b + r, row, training);
       store<f32>(d.yHat + (<usize>(b + r) << 2), yHat);
     }

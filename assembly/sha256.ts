@@ -2,17 +2,25 @@
  * SHA-256 (FIPS 180-4), for digests of weights: it is there in every runtime, without waiting, piece by piece.
  */
 
-/** The first 32 bits behind the point of the cube roots of the first 64 primes. */
-const K = memory.data<u32>([
-  0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-  0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-  0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-  0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-  0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-  0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-  0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-  0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
-]);
+/** The first 32 bits behind the point of the cube roots of the first 64 primes, u32[64]; 0 until `constants`. */
+const K = memory.data(256, 16);
+
+/** Computed, because a list of random numbers does not compress: 150 bytes of each module. */
+function constants(): void {
+  let p: u32 = 1;
+  for (let at = K, end = K + 256; at < end; at += 4) {
+    let divisor: u32;
+    do {
+      p++;
+      divisor = 2;
+      while (p % divisor) divisor++;
+    } while (divisor < p);
+    // Newton's method from above; what is left is below 2^-49.
+    let root: f64 = 7;
+    for (let i = 0; i < 9; i++) root -= (root - <f64>p / (root * root)) / 3;
+    store<u32>(at, <u32>((root - floor(root)) * 4294967296));
+  }
+}
 
 @inline
 function word(W: usize, t: u32): u32 {
@@ -25,6 +33,7 @@ function word(W: usize, t: u32): u32 {
  * @param blocks        how many
  */
 export function sha256(state: usize, data: usize, blocks: u32): void {
+  if (!load<u32>(K)) constants();
   const W = state + 32;
   for (const end = data + (<usize>blocks << 6); data < end; data += 64) {
     let a = load<u32>(state), b = load<u32>(state, 4), c = load<u32>(state, 8), d = load<u32>(state, 12);

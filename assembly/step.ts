@@ -3,7 +3,7 @@ import { assertBatch } from "./bounds";
 import { batchNormBackward, batchNormEnd, batchNormStatistics } from "./kernels/batch-norm";
 import { networkBegin, networkEnd } from "./kernels/dense";
 import { lossOfRows } from "./kernels/loss";
-import { beginScatter, sortOccurrences } from "./kernels/occurrences";
+import { beginScatter, sortOccurrences, touchRows } from "./kernels/occurrences";
 import { optimizerStep, squaredNorm, stepIsFinite } from "./kernels/optimizer";
 import { pairwiseRecordGradient } from "./kernels/pairwise";
 import { scatteredGradient } from "./kernels/scatter";
@@ -73,7 +73,7 @@ export function work(d: Desc, scratch: usize): void {
 }
 
 /** @param scratch this thread's own */
-export function runJob(d: Desc, job: u32, scratch: usize): void {
+function runJob(d: Desc, job: u32, scratch: usize): void {
   if (d.phase == CHUNKS) {
     // First, because it may take as long as some chunks.
     if (job == 0) beginFeatures(d);
@@ -129,6 +129,8 @@ function trainChunk(d: Desc, c: u32, scratch: usize): void {
   const chunk = d.chunkGrad + <usize>c * (<usize>d.chunkFloats << 2);
   const dy = scratch + d.sGradients;
   memory.fill(chunk, 0, <usize>d.chunkFloats << 2);
+  // Another thread has read the rows.
+  if (ASC_FEATURE_THREADS) store<u32>(dy, touchRows(d, from, to));
   let loss: f64 = 0;
   for (let b = from; b < to; ) {
     const rows = forward(d, from, b, to, scratch, true);

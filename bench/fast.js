@@ -1,16 +1,15 @@
 import { readFileSync } from "node:fs";
 import { createTrainer, Model } from "../dist/node.js";
-import { FIELDS, madeRows } from "./data.js";
-import { describe, MODELS, rowsFor } from "./models.js";
+import { madeRows } from "./data.js";
+import { describe, MODELS, rowsFor, SHAPES } from "./models.js";
 import { median, secondsOf, short } from "./time.js";
 import { otherNodes, resultBy } from "./versions.js";
 
 /*
- * What relaxed SIMD (`--fast`) is worth: the same model with both modules, in turn, one thread, on the Frappe shape. A
- * ratio is the median over the rounds.
+ * What relaxed SIMD is worth: the same model with both modules, in turn, one thread, also where `--fast` would not take it.
+ * A ratio is the median over the rounds.
  */
 
-const BATCH = 2048;
 const ROUNDS = 5;
 /** Of training in a round; of prediction half of that. */
 const SECONDS = 0.1;
@@ -20,12 +19,11 @@ const TITLES = [
   ...["INN [8, 64], hidden 16", "DeepIFM [16, 16], hidden 100, 75, 50"],
 ];
 
-/** Whether this runtime has relaxed SIMD: Node 20 has it behind a flag. */
-const isRelaxed = () => WebAssembly.validate(readFileSync(new URL("../wasm/ifm-fast.wasm", import.meta.url)));
+const relaxed = () => readFileSync(new URL("../wasm/ifm-fast.wasm", import.meta.url));
 
 /** A trainer and a model of one module. `epoch`: rows a second of one. */
-async function contestant(options, data, fast) {
-  const trainer = await createTrainer({ ...options, train: { ...options.train, epochs: 100_000 }, fast });
+async function contestant(options, data, compute) {
+  const trainer = await createTrainer({ ...options, train: { ...options.train, epochs: 100_000 }, ...compute });
   const events = trainer[Symbol.asyncIterator]();
   const epoch = async () => {
     for (;;) {
@@ -34,7 +32,7 @@ async function contestant(options, data, fast) {
     }
   };
   await epoch();
-  const model = await Model.load(trainer.model().toBytes(), { fast });
+  const model = await Model.load(trainer.model().toBytes(), compute);
   return {
     epoch,
     predict: async (seconds) => data.rows / (await secondsOf(() => model.predict(data), seconds, 1)),
@@ -53,29 +51,33 @@ async function contestant(options, data, fast) {
  * @returns one result a model, and the version; no results when no version has relaxed SIMD
  */
 export async function benchFast({ quick = false, log = () => {} } = {}) {
-  if (!isRelaxed()) {
+  // Node 20 has it behind a flag.
+  if (!WebAssembly.validate(relaxed())) {
     const [other] = otherNodes();
     if (other !== undefined) return resultBy(other, "fast-child.js", [String(quick)]);
     log("fast: no version of Node with relaxed SIMD found (npm ci --prefix test/runtimes)");
     return { version: process.version, results: [] };
   }
   const results = [];
-  for (const declared of MODELS) {
-    if (!TITLES.includes(declared.title) || (quick && declared.title !== "FM 64")) continue;
-    results.push(await gainOf(declared));
-    const { title, train, predict } = results.at(-1);
-    log(`fast: ${title}: train ${short(train.fast)}, ${train.gain.toFixed(2)} ×, predict ${predict.gain.toFixed(2)} ×`);
+  for (const shape of quick ? SHAPES.slice(0, 1) : SHAPES) {
+    for (const declared of MODELS) {
+      if (!TITLES.includes(declared.title) || (quick && declared.title !== "FM 64")) continue;
+      results.push(await gainOf(declared, shape));
+      const { title, data, train, predict } = results.at(-1);
+      const gains = `train ${short(train.fast)}, ${train.gain.toFixed(2)} ×, predict ${predict.gain.toFixed(2)} ×`;
+      log(`fast: ${data}: ${title}: ${gains}`);
+    }
   }
   return { version: process.version, results };
 }
 
 /** The same model with both modules, round by round. */
-async function gainOf(declared) {
-  const all = madeRows(FIELDS.frappe, 16 * BATCH);
-  const rows = Math.min(all.rows, rowsFor(describe(declared, all, BATCH).shape, BATCH, 1e9));
-  const data = madeRows(FIELDS.frappe, rows);
-  const { options } = describe(declared, data, BATCH);
-  const both = [await contestant(options, data, false), await contestant(options, data, true)];
+async function gainOf(declared, { shape, fields, batchSize }) {
+  const all = madeRows(fields, 16 * batchSize);
+  const rows = Math.min(all.rows, rowsFor(describe(declared, all, batchSize).shape, batchSize, 1e9));
+  const data = madeRows(fields, rows);
+  const { options } = describe(declared, data, batchSize);
+  const both = [await contestant(options, data, {}), await contestant(options, data, { fast: true, wasm: relaxed() })];
   const rates = both.map(() => ({ train: [], predict: [] }));
   // The first round warms up.
   for (let round = 0; round <= ROUNDS; round++) {
@@ -94,6 +96,7 @@ async function gainOf(declared) {
   const gain = (kind) => median(fast[kind].map((rate, round) => rate / plain[kind][round]));
   return {
     title: declared.title,
+    data: shape,
     train: { plain: median(plain.train), fast: median(fast.train), gain: gain("train") },
     predict: { plain: median(plain.predict), fast: median(fast.predict), gain: gain("predict") },
   };

@@ -24,10 +24,11 @@ const MASKED_LANES = 64;
 
 /** Fields of the struct that the kernels read, from the list that the program has. */
 export function descFields(path) {
-  return [...readFileSync(path, "utf8").matchAll(/^ {2}\["(\w+)", "(u32|f32)"\]/gm)].map(([, name, type]) => ({
-    name,
-    type,
-  }));
+  const text = readFileSync(path, "utf8");
+  const list = (name) =>
+    [...new RegExp(`const ${name}\\b[^[]*\\[([^\\]]*)`).exec(text)[1].matchAll(/\w+/g)].map(String);
+  const floats = list("FLOATS");
+  return list("FIELDS").map((name) => ({ name, type: floats.includes(name) ? "f32" : "u32" }));
 }
 
 /** Memory that is handed out from the bottom up, filled with numbers around 0. */
@@ -144,11 +145,14 @@ export function kernelCases(kernels, memory, fields, K) {
   });
 
   const occurrences = 32;
-  const recordDesc = b.desc({
+  const occurrencesOf = {
     ...base,
     rowSum: b.floats(features * rowFloats),
+    rowDy: b.floats(features),
     occIndex: b.integers(occurrences, features),
-  });
+  };
+  const recordDesc = b.desc({ ...occurrencesOf, keepProducts: 65536 });
+  const keptDesc = b.desc({ ...occurrencesOf, keepProducts: Math.round(0.9 * 65536) });
 
   // A batch of labels and scores, and what sorts its occurrences.
   const labels = b.words(Array.from({ length: BATCH }, (_, i) => (i % 3 ? 0x3f800000 : 0xbf800000)));
@@ -157,6 +161,7 @@ export function kernelCases(kernels, memory, fields, K) {
   const dy = b.floats(BATCH);
   const manyFeatures = 5382;
   const touched = b.take(4 * manyFeatures);
+  const batchIds = b.integers(BATCH * M, manyFeatures);
   const occurrenceDesc = b.desc({
     model: 2,
     n: manyFeatures,
@@ -164,7 +169,7 @@ export function kernelCases(kernels, memory, fields, K) {
     count: BATCH,
     order,
     rowPtr: b.words(Array.from({ length: BATCH + 1 }, (_, r) => r * M)),
-    features: b.integers(BATCH * M, manyFeatures),
+    features: batchIds,
     slotOf: b.integers(manyFeatures + 1, 1),
     touched,
     occStart: b.take(4 * (manyFeatures + 1)),
@@ -276,8 +281,7 @@ export function kernelCases(kernels, memory, fields, K) {
   const pairTerms = b.floats(Pp * K);
   const masked = b.floats(Pp * MASKED_LANES);
   const maskedLanes = Math.min(K, MASKED_LANES);
-  const bits = b.take(16 * Math.ceil(K / 128) * P);
-  const firstPairs = b.take(4 * (P + 1));
+  const firstPairs = b.take(4 * (P + 2));
   const row = b.take(8);
   new Uint32Array(memory.buffer, row, 2).set([0, P]);
   const dropping = b.desc({
@@ -287,9 +291,10 @@ export function kernelCases(kernels, memory, fields, K) {
     sShared: row - block,
     sScores: b.take(4 * Pp) - row,
     sDropped: b.floats(Pp) - row,
-    sNext: b.take(4 * Pp) - row,
     sRowPairs: rowPairs - row,
     sFirst: firstPairs - block,
+    sOccurrences: b.take(32 * P) - block,
+    sMasks: b.take(16 * Math.ceil(K / 128) * P) - block,
   });
   // Pair 0 is the padding.
   const firstOf = firstPairs + 4;
@@ -344,6 +349,15 @@ export function kernelCases(kernels, memory, fields, K) {
     of("pairwiseBackward", `K ${K}`, K, 8 * K, () => k.pairwiseBackward(S, 0, 1.0000001, K)),
     of("pairwiseRecordGradient", `${occurrences} rows, K ${K}`, (occurrences + 2) * K, 4 * K * (occurrences + 2), () =>
       k.pairwiseRecordGradient(g, table, recordDesc, 0, occurrences),
+    ),
+    of("pairwiseDropout", `K ${K}`, 2 * K, 12 * K, () => k.pairwiseDropout(S, z, 9, threshold, K)),
+    of("pairwiseKeptBackward", `K ${K}`, K, 8 * K, () => k.pairwiseKeptBackward(S, 1.0000001, K)),
+    of(
+      "pairwiseRecordGradient, dropout",
+      `${occurrences} rows, K ${K}`,
+      (2 * occurrences + 3) * K,
+      4 * K * (occurrences + 2),
+      () => k.pairwiseRecordGradient(g, table, keptDesc, 0, occurrences),
     ),
     of("linearForward", `M ${M}`, M, 8 * M, () => k.linearForward(fm, ids, 0, M)),
     of("gatherSlots", `M ${M}, K ${K}`, 0, 8 * M * K, () => k.gatherSlots(slots, fm, ids, 0)),
@@ -400,7 +414,7 @@ export function kernelCases(kernels, memory, fields, K) {
     of("batchNormBackward", `${count} rows, K ${K}`, 10 * count * K, 20 * count * K, () =>
       k.batchNormBackward(u, du, norm),
     ),
-    of("dropoutMask", `${P * K} lanes`, 0, 2 * P * K, () => k.dropoutMask(mask, 11, (P * K) / 8, threshold)),
+    of("dropoutMasks", `P ${P}, K ${K}`, 0, 2 * P * K, () => k.dropoutMasks(mask, 11, P, K / 16, threshold)),
     of("dropout", `${K} lanes`, K, 8 * K, () => k.dropout(z, S, K, 11, threshold)),
     of("lossOfRows, logistic", `${BATCH} rows`, 0, 16 * BATCH, () => k.lossOfRows(dy, loss, 0, BATCH)),
     of("lossOfRows", `${BATCH} rows`, 0, 12 * BATCH, () => k.lossOfRows(lossGradients, loss, 0, BATCH)),
@@ -429,13 +443,13 @@ export function kernelCases(kernels, memory, fields, K) {
     ),
     of("linkPairs", `P ${P}`, 0, 16 * P, () => k.linkPairs(dropping, 0, 1, block, P + 1)),
     of("maskedScores", `P ${P}, K ${K}`, P * K, 4 * P * K, () =>
-      k.maskedScores(dropping, block, firstOf, P, pairTerms, bits),
+      k.maskedScores(dropping, block, firstOf, P, pairTerms),
     ),
     of("maskedRowScores", `P ${P}, K ${K}`, P * K, 6 * P * K, () =>
       k.maskedRowScores(scores, dropping, pairTerms, mask, P),
     ),
     of("maskedGradients", `P ${P}, ${MASKED_LANES} lanes`, P * MASKED_LANES, 4 * P * MASKED_LANES, () =>
-      k.maskedGradients(masked, dropping, block, firstOf, P, bits, 0),
+      k.maskedGradients(masked, dropping, block, firstOf, P, 0),
     ),
     of("maskedRowGradients", `P ${P}, ${maskedLanes} lanes`, 0, 6 * P * maskedLanes, () =>
       k.maskedRowGradients(masked, dropping, scores, mask, P, maskedLanes),
@@ -478,10 +492,13 @@ export function kernelCases(kernels, memory, fields, K) {
       k.topKeep(heap, 0, BEST, candidates, CANDIDATES, 0),
     ),
     of("topSort", `${BEST}`, 0, 8 * BEST, () => k.topSort(heap, BEST)),
+    of("replaceUnknown", `${BATCH} rows of ${M}`, 0, 8 * BATCH * M, () =>
+      k.replaceUnknown(batchIds, BATCH * M, manyFeatures),
+    ),
     of("sortOccurrences", `${BATCH} rows of ${M}`, 0, 20 * BATCH * M, () => k.sortOccurrences(occurrenceDesc)),
     of("beginScatter", `${BATCH} rows`, 0, 16 * BATCH, () => k.beginScatter(scatterDesc)),
     of("scatterRow", `M ${M}, K ${shortKp}`, M * shortFloats, 8 * M * shortFloats, () =>
-      k.scatterRow(scatterDesc, S, ids, 0, M),
+      k.scatterRow(scatterDesc, S, 0.5, ids, 0, M),
     ),
     of("scatteredGradient", `K ${shortKp}`, 2 * shortKp, 12 * shortFloats, () =>
       k.scatteredGradient(g, table, scatterDesc, 0),
@@ -511,7 +528,7 @@ const SCALAR = [
   "samplePairs",
   "softmax",
   "softmaxOfFour",
-  "dropoutMask",
+  "dropoutMasks",
   "dropout",
   "lossOfRows",
   "metricSums",

@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
 import { writeFileAtomic } from "./atomic-file.js";
 import { IfmError } from "./errors.js";
 import { bytesOf, fetchFile, isRemote } from "./fetch.js";
+import type { Thread } from "./threads-node.js";
 import { compileKernels as compile, type KernelSource } from "./wasm/compile.js";
 import type { BuildName, KernelBuild } from "./wasm/load.js";
-import { runThread, type ThreadData } from "./wasm/thread.js";
+import type { ThreadData } from "./wasm/thread.js";
 
 /*
  * What the core needs of Node. The core imports it as "#runtime"; an entry for another runtime is bundled with a file of
@@ -54,53 +54,12 @@ export function whyOneThread(): string | undefined {
   return undefined;
 }
 
-/** Another thread; it keeps no process alive. */
-export interface Thread {
-  end(): void;
-}
+export type { Thread } from "./threads-node.js";
 
-/** Milliseconds that a thread may take to start. */
-const START_MILLISECONDS = 10_000;
-
-/**
- * Starts a thread.
- *
- * @param onEnd called with the reason when it has been ready and ends without being told to
- * @returns when it is ready
- * @throws Error with the reason when it ends before
- */
-export function startThread(data: ThreadData, onEnd: (reason: string) => void): Promise<Thread> {
-  const text = `const { parentPort, workerData } = require("node:worker_threads");
-    (${runThread})(workerData, () => parentPort.postMessage("ready"));`;
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(text, { eval: true, workerData: data, execArgv: [] });
-    let why = "it ended by itself";
-    let isReady = false;
-    let ended = false;
-    const timer = setTimeout(() => {
-      reject(new Error(`it was not ready after ${START_MILLISECONDS / 1000} s`));
-      void worker.terminate();
-    }, START_MILLISECONDS);
-    worker.once("message", () => {
-      clearTimeout(timer);
-      worker.unref();
-      isReady = true;
-      resolve({
-        end() {
-          ended = true;
-          void worker.terminate();
-        },
-      });
-    });
-    worker.once("error", (error) => {
-      why = error.message;
-    });
-    worker.once("exit", () => {
-      clearTimeout(timer);
-      if (!isReady) reject(new Error(why));
-      else if (!ended) onEnd(why);
-    });
-  });
+/** As startThread of threads-node.ts, which is loaded when there is to be a thread: importing the package is 1 ms faster. */
+export async function startThread(data: ThreadData, onEnd: (reason: string) => void): Promise<Thread> {
+  const threads = await import("./threads-node.js");
+  return threads.startThread(data, onEnd);
 }
 
 /**

@@ -107,10 +107,12 @@ describe("src/", () => {
     expect(show(others.filter(({ to }) => /^src\/serve(\/|$)/.test(to)))).toEqual([]);
   });
 
-  it("knows Node in seven places", () => {
+  it("knows Node in eight places", () => {
     const places = (path: string) =>
       isCli(path) ||
-      ["runtime-node", "atomic-file", "abandoned", "data/open", "data/zlib", "data/cache"].includes(path.slice(4, -3));
+      ["runtime-node", "threads-node", "atomic-file", "abandoned", "data/open", "data/zlib", "data/cache"].includes(
+        path.slice(4, -3),
+      );
     expect(show(src.filter(({ from, to }) => to.startsWith("node:") && !places(from)))).toEqual([]);
   });
 

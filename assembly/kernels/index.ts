@@ -31,13 +31,14 @@ export { softmax, softmaxBackward } from "./attention";
 export { softmaxOfFour, spreadSlot, sumOfFour } from "./candidates";
 export { matmul, matmulTransposedA } from "./dense";
 export { gatherPairs, scatterPairs } from "./distinct";
-export { dropout, dropoutMask } from "./dropout";
+export { dropout, dropoutMasks } from "./dropout";
 export { allFinite, lossGradient, lossValue, probability } from "./loss";
 export * from "./math-testing";
 export { squaredNorm, stepIsFinite } from "./optimizer";
-export { pairwiseBackward } from "./pairwise";
+export { pairwiseBackward, pairwiseDropout, pairwiseKeptBackward } from "./pairwise";
 export { productsBackward } from "./products";
 export { topKeep, topSort } from "./top";
+export { replaceUnknown } from "./unknown";
 
 /** End of the module's own constants. */
 export function heapBase(): usize {
@@ -108,20 +109,16 @@ export function linkPairs(desc: usize, b: u32, rows: u32, scratch: usize, pairs:
   masked.linkPairs(changetype<Desc>(desc), b, rows, scratch, pairs);
 }
 
-export function maskedScores(
-  desc: usize, scratch: usize, first: usize, count: u32, G: usize, masks: usize,
-): usize {
-  return masked.maskedScores(changetype<Desc>(desc), scratch, first, count, G, masks);
+export function maskedScores(desc: usize, scratch: usize, first: usize, count: u32, G: usize): void {
+  masked.maskedScores(changetype<Desc>(desc), scratch, first, count, G);
 }
 
 export function maskedRowScores(scores: usize, desc: usize, G: usize, mask: usize, count: u32): void {
   masked.maskedRowScores(scores, changetype<Desc>(desc), G, mask, count);
 }
 
-export function maskedGradients(
-  C: usize, desc: usize, scratch: usize, first: usize, count: u32, masks: usize, k: u32,
-): usize {
-  return masked.maskedGradients(C, changetype<Desc>(desc), scratch, first, count, masks, k);
+export function maskedGradients(C: usize, desc: usize, scratch: usize, first: usize, count: u32, k: u32): void {
+  masked.maskedGradients(C, changetype<Desc>(desc), scratch, first, count, k);
 }
 
 export function maskedRowGradients(C: usize, desc: usize, dc: usize, mask: usize, P: u32, lanes: u32): void {
@@ -268,8 +265,8 @@ export function beginScatter(desc: usize): void {
   occurrences.beginScatter(changetype<Desc>(desc));
 }
 
-export function scatterRow(desc: usize, S: usize, features: usize, values: usize, slots: u32): void {
-  scatter.scatterRow(changetype<Desc>(desc), S, features, values, slots);
+export function scatterRow(desc: usize, S: usize, dy: f32, features: usize, values: usize, slots: u32): void {
+  scatter.scatterRow(changetype<Desc>(desc), S, dy, features, values, slots);
 }
 
 export function scatteredGradient(g: usize, record: usize, desc: usize, t: u32): void {

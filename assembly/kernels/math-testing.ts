@@ -18,11 +18,9 @@ import {
   fillNormal,
   hash32,
   hash4,
-  keepLimit,
   keepScale,
   keepThreshold,
   key,
-  mask8,
   normal,
   quantile,
   shuffle,
@@ -95,12 +93,6 @@ export function randomKeepThreshold(keep: f32): u32 {
 
 export function randomKeepScale(threshold: u32): f32 {
   return keepScale(threshold);
-}
-
-/** out i16[8 * blocks]: the masks of blocks 0 … blocks - 1 */
-export function mask8Array(out: usize, key: u32, blocks: u32, threshold: u32): void {
-  const limit = keepLimit(threshold);
-  for (let b: u32 = 0; b < blocks; b++) v128.store(out + (<usize>b << 4), mask8(key, b, limit));
 }
 
 /** out f64[n]: normal(key, first + i) */

@@ -1,7 +1,9 @@
 import { Desc, F16, F32, I8 } from "../abi";
 import { assertIds } from "../bounds";
 import { factor, lanes4, laneShift } from "../records";
+import { firstBytes, keepAbove, keepAll, keepBegin, keepHigh, keepLow, keepScale, nextBytes } from "../random";
 import { hsum, madd, zero } from "../simd";
+import { KEEP_ALL } from "./dropout";
 
 /**
  * Whether two vectors are left beside the blocks of four, as for K = 8. They and w then share one loop: FM K = 8
@@ -209,11 +211,9 @@ export function pairwiseFrom(
 }
 
 /**
- * Turns the kept sums of one row into what its features need:
+ * Turns the kept sums of one row into what its features need:   S[k] <- dz[k] S[k]
  *
- *   S[k] <- dz[k] S[k],  and behind it [ dy 0 0 0 ]
- *
- * @param S   in/out  f32[Kp + 4]
+ * @param S   in/out  f32[Kp]
  * @param dz  in      f32[Kp] dLoss/dz, or 0 when dz[k] = dy for every k
  */
 export function pairwiseBackward(S: usize, dz: usize, dy: f32, Kp: u32): void {
@@ -224,7 +224,82 @@ export function pairwiseBackward(S: usize, dz: usize, dy: f32, Kp: u32): void {
     const g = f32x4.splat(dy);
     for (let k: usize = 0; k < laneBytes; k += 16) v128.store(S + k, f32x4.mul(v128.load(S + k), g));
   }
-  v128.store(S + laneBytes, f32x4.replace_lane(zero(), 0, dy));
+}
+
+/** What stands for a lane of a row's sums that dropout has dropped: a lane that is kept is never -0. */
+@inline
+function dropped(): v128 {
+  return f32x4.splat(-0.0);
+}
+
+/**
+ * Dropout of a row's pair term, without its scale. Dropped lanes of the sums are marked, so that nobody needs the mask later.
+ *
+ * @param S   in/out f32[Kp]
+ * @param z   in     f32[Kp]
+ * @param key        of the row's mask
+ * @returns Σ_k z[k] over the lanes that are kept
+ */
+export function pairwiseDropout(S: usize, z: usize, key: u32, threshold: u32, Kp: u32): f32 {
+  const high = keepHigh(threshold), low = keepLow(threshold);
+  const h = firstBytes(key), above = keepAbove(h, high, low);
+  let bytes = keepBegin(h, low, keepAll(high)), sum = zero();
+  for (const end = z + (<usize>Kp << 2); z < end; bytes = nextBytes(bytes)) {
+    // Four lanes after the other: the mask of the next in front.
+    let mask = i8x16.gt_s(above, bytes);
+    for (const blockEnd = min(end, z + 64); z < blockEnd; z += 16, S += 16) {
+      const kept = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(mask));
+      sum = f32x4.add(sum, v128.and(v128.load(z), kept));
+      v128.store(S, v128.bitselect(f32x4.add(v128.load(S), zero()), dropped(), kept));
+      mask = v128.shuffle<i32>(mask, mask, 1, 2, 3, 0);
+    }
+  }
+  return hsum(sum);
+}
+
+/** pairwiseBackward after pairwiseDropout: S[k] <- dy S[k], and dropped lanes stay marked. */
+export function pairwiseKeptBackward(S: usize, dy: f32, Kp: u32): void {
+  const g = f32x4.splat(dy);
+  for (const end = S + (<usize>Kp << 2); S < end; S += 16) {
+    const s = v128.load(S);
+    v128.store(S, v128.bitselect(dropped(), f32x4.add(f32x4.mul(s, g), zero()), i32x4.eq(s, dropped())));
+  }
+}
+
+/** Of Σ_b x_b² dz_b: what a row with dropout adds. */
+@inline
+function keptTerm(sum: v128, S: v128, term: v128): v128 {
+  return f32x4.add(sum, v128.andnot(term, i32x4.eq(S, dropped())));
+}
+
+/** sum - q v, with the scale of dropout */
+@inline
+function laneGradient(KEPT: bool, scale: v128, sum: v128, q: v128, v: v128): v128 {
+  const g = f32x4.sub(sum, f32x4.mul(q, v));
+  return KEPT ? f32x4.mul(scale, g) : g;
+}
+
+/** recordGradient from byte k on, and dw, where dz differs by lane: by batch norm or dropout, whatever the values. */
+function lanesOfRecord(g: usize, record: usize, d: Desc, begin: usize, end: usize, k: usize): void {
+  const rowBytes = <usize>d.rowFloats << 2, laneBytes = <usize>d.Kp << 2;
+  const scale = f32x4.splat(d.rowDz ? 1 : keepScale(d.keepProducts));
+  for (; k < laneBytes; k += 16) {
+    let sum = zero(), q = zero();
+    for (let i = begin; i < end; i += 4) {
+      const row = <usize>load<u32>(d.occIndex + i), at = k + row * rowBytes, S = v128.load(d.rowSum + at);
+      const x = d.values ? v128.load32_splat(d.occValue + i) : f32x4.splat(1);
+      sum = madd(x, S, sum);
+      if (d.rowDz) q = madd(f32x4.mul(x, x), v128.load(d.rowDz + at), q);
+      else q = keptTerm(q, S, f32x4.mul(x, f32x4.mul(x, v128.load32_splat(d.rowDy + (row << 2)))));
+    }
+    v128.store(g + k, laneGradient(true, scale, sum, q, v128.load(record + k)));
+  }
+  let dw: f32 = 0;
+  for (let i = begin; i < end; i += 4) {
+    const dy = load<f32>(d.rowDy + (<usize>load<u32>(d.occIndex + i) << 2));
+    dw += d.values ? load<f32>(d.occValue + i) * dy : dy;
+  }
+  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 }
 
 /**
@@ -232,45 +307,57 @@ export function pairwiseBackward(S: usize, dz: usize, dy: f32, Kp: u32): void {
  *
  *   dv[k] = Σ_b x_b (dz_b[k] S_b[k]) - v[k] Σ_b x_b² dz_b[k],   dw = Σ_b x_b dy_b
  *
+ * @param KEPT    with dropout, and all values 1: rows hold what pairwiseDropout has marked, and dz_b[k] is dy_b or 0
  * @param g       out  f32[rowFloats]     overwritten
  * @param record  in   f32[rowFloats]     v
- * @param d       in   rowSum after pairwiseBackward; rowDz when dz differs by lane
+ * @param d       in   rowSum after pairwiseBackward, rowDy; rowDz when dz differs by lane
  * @param from    first occurrence of the feature
  * @param to      one behind the last
  */
 @inline
-function recordGradient(ONE_HOT: bool, g: usize, record: usize, d: Desc, from: u32, to: u32): void {
-  const rowSum = d.rowSum;
+function recordGradient(ONE_HOT: bool, KEPT: bool, g: usize, record: usize, d: Desc, from: u32, to: u32): void {
+  const rowSum = d.rowSum, dys = d.rowDy;
   const rowBytes = <usize>d.rowFloats << 2;
   const laneBytes = <usize>d.Kp << 2;
   const index = d.occIndex;
   const value = d.occValue;
   const begin = <usize>from << 2, end = <usize>to << 2;
+  const scale = KEPT ? f32x4.splat(keepScale(d.keepProducts)) : zero();
 
-  // [ dw 0 0 0 ] first: it has the factor of v.
-  let dw = zero(), q = zero();
-  const dys = rowSum + laneBytes;
-  for (let i = begin; i < end; i += 4) {
-    const dy = v128.load(dys + <usize>load<u32>(index + i) * rowBytes);
+  // dw first: it has the factor of v.
+  let dw: f32 = 0, squares: f32 = 0;
+  for (let i = begin; i < end && !KEPT; i += 4) {
+    const dy = load<f32>(dys + (<usize>load<u32>(index + i) << 2));
     if (ONE_HOT) {
-      dw = f32x4.add(dw, dy);
+      dw += dy;
     } else {
-      const x = v128.load32_splat(value + i);
-      const xdy = f32x4.mul(x, dy);
-      dw = f32x4.add(dw, xdy);
-      q = madd(x, xdy, q);
+      const x = load<f32>(value + i), xdy = x * dy;
+      dw += xdy;
+      squares += x * xdy;
     }
   }
-  v128.store(g + laneBytes, dw);
+  if (!KEPT) v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 
-  const qs = f32x4.splat(f32x4.extract_lane(ONE_HOT ? dw : q, 0));
+  const q = KEPT ? zero() : f32x4.splat(ONE_HOT ? dw : squares);
   let k: usize = 0;
   for (; k + 64 <= laneBytes; k += 64) {
     const column = rowSum + k;
     let g0 = zero(), g1 = zero(), g2 = zero(), g3 = zero();
+    let q0 = q, q1 = q, q2 = q, q3 = q;
     for (let i = begin; i < end; i += 4) {
-      const S = column + <usize>load<u32>(index + i) * rowBytes;
-      if (ONE_HOT) {
+      const row = <usize>load<u32>(index + i), S = column + row * rowBytes;
+      if (KEPT) {
+        const s0 = v128.load(S), s1 = v128.load(S, 16), s2 = v128.load(S, 32), s3 = v128.load(S, 48);
+        const dy = v128.load32_splat(dys + (row << 2));
+        g0 = f32x4.add(g0, s0);
+        g1 = f32x4.add(g1, s1);
+        g2 = f32x4.add(g2, s2);
+        g3 = f32x4.add(g3, s3);
+        q0 = keptTerm(q0, s0, dy);
+        q1 = keptTerm(q1, s1, dy);
+        q2 = keptTerm(q2, s2, dy);
+        q3 = keptTerm(q3, s3, dy);
+      } else if (ONE_HOT) {
         g0 = f32x4.add(g0, v128.load(S));
         g1 = f32x4.add(g1, v128.load(S, 16));
         g2 = f32x4.add(g2, v128.load(S, 32));
@@ -283,11 +370,12 @@ function recordGradient(ONE_HOT: bool, g: usize, record: usize, d: Desc, from: u
         g3 = madd(x, v128.load(S, 48), g3);
       }
     }
-    v128.store(g + k, f32x4.sub(g0, f32x4.mul(qs, v128.load(record + k))));
-    v128.store(g + k, f32x4.sub(g1, f32x4.mul(qs, v128.load(record + k, 16))), 16);
-    v128.store(g + k, f32x4.sub(g2, f32x4.mul(qs, v128.load(record + k, 32))), 32);
-    v128.store(g + k, f32x4.sub(g3, f32x4.mul(qs, v128.load(record + k, 48))), 48);
+    v128.store(g + k, laneGradient(KEPT, scale, g0, q0, v128.load(record + k)));
+    v128.store(g + k, laneGradient(KEPT, scale, g1, q1, v128.load(record + k, 16)), 16);
+    v128.store(g + k, laneGradient(KEPT, scale, g2, q2, v128.load(record + k, 32)), 32);
+    v128.store(g + k, laneGradient(KEPT, scale, g3, q3, v128.load(record + k, 48)), 48);
   }
+  if (KEPT) return lanesOfRecord(g, record, d, begin, end, k);
   for (; k < laneBytes; k += 16) {
     const column = rowSum + k;
     let g0 = zero();
@@ -295,36 +383,15 @@ function recordGradient(ONE_HOT: bool, g: usize, record: usize, d: Desc, from: u
       const S = v128.load(column + <usize>load<u32>(index + i) * rowBytes);
       g0 = ONE_HOT ? f32x4.add(g0, S) : madd(v128.load32_splat(value + i), S, g0);
     }
-    v128.store(g + k, f32x4.sub(g0, f32x4.mul(qs, v128.load(record + k))));
+    v128.store(g + k, f32x4.sub(g0, f32x4.mul(q, v128.load(record + k))));
   }
-}
-
-/** As recordGradient, for a dz that differs by lane (dropout): Σ x² dz is a vector, too. */
-function recordGradientByLane(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
-  const rowBytes = <usize>d.rowFloats << 2;
-  const laneBytes = <usize>d.Kp << 2;
-  const begin = <usize>from << 2, end = <usize>to << 2;
-  for (let k: usize = 0; k < laneBytes; k += 16) {
-    let sum = zero(), q = zero();
-    for (let i = begin; i < end; i += 4) {
-      const at = k + <usize>load<u32>(d.occIndex + i) * rowBytes;
-      const x = d.values ? v128.load32_splat(d.occValue + i) : f32x4.splat(1);
-      sum = madd(x, v128.load(d.rowSum + at), sum);
-      q = madd(f32x4.mul(x, x), v128.load(d.rowDz + at), q);
-    }
-    v128.store(g + k, f32x4.sub(sum, f32x4.mul(q, v128.load(record + k))));
-  }
-  let dw: f32 = 0;
-  for (let i = begin; i < end; i += 4) {
-    const dy = load<f32>(d.rowSum + laneBytes + <usize>load<u32>(d.occIndex + i) * rowBytes);
-    dw += d.values ? load<f32>(d.occValue + i) * dy : dy;
-  }
-  v128.store(g + laneBytes, f32x4.replace_lane(zero(), 0, dw));
 }
 
 export function pairwiseRecordGradient(g: usize, record: usize, d: Desc, from: u32, to: u32): void {
   assert(((g | record) & 15) == 0 && from <= to);
-  if (d.rowDz) recordGradientByLane(g, record, d, from, to);
-  else if (d.values) recordGradient(false, g, record, d, from, to);
-  else recordGradient(true, g, record, d, from, to);
+  const drops = d.keepProducts < KEEP_ALL;
+  if (d.rowDz || (drops && d.values)) lanesOfRecord(g, record, d, <usize>from << 2, <usize>to << 2, 0);
+  else if (drops) recordGradient(true, true, g, record, d, from, to);
+  else if (d.values) recordGradient(false, false, g, record, d, from, to);
+  else recordGradient(true, false, g, record, d, from, to);
 }

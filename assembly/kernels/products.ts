@@ -58,10 +58,10 @@ export function padPairs(pairs: usize, count: u32, d: Desc): void {
   }
 }
 
-/** Widens four of the eight lanes of a dropout mask. */
+/** Widens four lanes of a dropout mask. */
 @inline
 function mask4(mask: usize): v128 {
-  return v128.load16x4_s(mask);
+  return i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(mask)));
 }
 
 /**
@@ -138,7 +138,7 @@ export function concatForward(
     const scale = f32x4.splat(keepScale * load<f32>(T + (<usize>p << 2)));
     for (let k: usize = 0; k < laneBytes; k += 16) {
       let f = f32x4.mul(f32x4.mul(v128.load(s + k), v128.load(t + k)), v128.load(fields + at + k));
-      if (mask) f = v128.and(f, mask4(mask + (k >> 1)));
+      if (mask) f = v128.and(f, mask4(mask + (k >> 2)));
       v128.store(x + at + k, f32x4.mul(scale, f));
     }
   }
@@ -161,7 +161,7 @@ export function concatBackward(
       const f = f32x4.mul(f32x4.mul(v128.load(s + k), v128.load(t + k)), v128.load(fields + at + k));
       let x = v128.load(dx + at + k);
       if (mask) {
-        x = v128.and(x, mask4(mask + (k >> 1)));
+        x = v128.and(x, mask4(mask + (k >> 2)));
         v128.store(dx + at + k, x);
       }
       sum = madd(x, f, sum);
@@ -266,6 +266,27 @@ function backward(
   }
 }
 
+/* Three functions: of three branches with the same text the compiler makes one that asks at every vector. */
+
+function backwardByPair(
+  slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, pairs: usize, P: u32, lanes: u32, eBytes: usize,
+): void {
+  backward(false, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
+}
+
+function backwardByLane(
+  slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, pairs: usize, P: u32, lanes: u32, eBytes: usize,
+): void {
+  backward(true, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
+}
+
+function backwardConcat(
+  slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, pairs: usize, P: u32, lanes: u32, eBytes: usize,
+  dx: usize,
+): void {
+  backward(false, true, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, dx);
+}
+
 /**
  * Gradients of the slots and of F_p from those of the scores and of the products, for some of the lanes.
  *
@@ -285,7 +306,7 @@ export function productsBackward(
   slotGrad: usize, dF: usize, fields: usize, slots: usize, dE: usize, dc: usize, byLane: bool, pairs: usize, P: u32, lanes: u32,
   eBytes: usize, dx: usize,
 ): void {
-  if (dx) backward(false, true, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, dx);
-  else if (byLane) backward(true, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
-  else backward(false, false, slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, 0);
+  if (dx) return backwardConcat(slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes, dx);
+  if (byLane) return backwardByLane(slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes);
+  backwardByPair(slotGrad, dF, fields, slots, dE, dc, pairs, P, lanes, eBytes);
 }

@@ -15,15 +15,14 @@ import { madd, zero } from "../simd";
  * nobody looks.
  *
  * @param d        in/out slotOf u32[n + 1]: 0 = not touched yet; touched; touchedCount; featureGrad (+=)
- * @param S        in     f32[Kp + 4] after pairwiseBackward
+ * @param S        in     f32[Kp] after pairwiseBackward
  * @param features in     u32[slots]
  * @param values   in     f32[slots], or 0 when every value is 1
  */
-export function scatterRow(d: Desc, S: usize, features: usize, values: usize, slots: u32): void {
+export function scatterRow(d: Desc, S: usize, dy: f32, features: usize, values: usize, slots: u32): void {
   const slotOf = d.slotOf, sums = d.featureGrad, n = d.n;
   const laneBytes = <usize>d.Kp << 2, rowBytes = <usize>d.rowFloats << 2;
-  const dy = v128.load(S + laneBytes);
-  const dy2 = v128.shuffle<f32>(dy, dy, 0, 0, 1, 1);
+  const dy2 = f32x4.replace_lane(f32x4.replace_lane(zero(), 0, dy), 1, dy);
   let count = d.touchedCount;
   let last = d.touched + (<usize>count << 2);
   for (let i: usize = 0, end = <usize>slots << 2; i < end; i += 4) {

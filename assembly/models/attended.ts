@@ -1,7 +1,7 @@
 import { AFM, Desc, maskRowBytes } from "../abi";
 import { attentionBackward, attentionForward, softmax, softmaxBackward } from "../kernels/attention";
 import { matmulTransposedA } from "../kernels/dense";
-import { dropout, dropoutMask, KEEP_ALL, STREAM_PRODUCTS, STREAM_WEIGHTS } from "../kernels/dropout";
+import { dropout, dropoutMasks, KEEP_ALL, STREAM_PRODUCTS, STREAM_WEIGHTS } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
 import { linearForward } from "../kernels/linear";
 import {
@@ -84,8 +84,8 @@ export function pairCount(d: Desc, scratch: usize): u32 {
 export function productMask(d: Desc, b: u32, scratch: usize, training: bool): usize {
   if (!training || d.keepProducts == KEEP_ALL) return 0;
   const mask = scratch + d.sMask;
-  const blocks = (d.model == AFM ? 1 : pairCount(d, scratch)) * ((d.Kp + 7) >> 3);
-  dropoutMask(mask, key(d.seed, STREAM_PRODUCTS, d.step, b), blocks, d.keepProducts);
+  const count = d.model == AFM ? 1 : pairCount(d, scratch);
+  dropoutMasks(mask, key(d.seed, STREAM_PRODUCTS, d.step, b), count, <u32>maskRowBytes(d) >> 4, d.keepProducts);
   return mask;
 }
 
@@ -108,7 +108,7 @@ export function attendedForward(d: Desc, b: u32, scratch: usize, fields: usize, 
 /**
  * Of some pairs: e_p, a few at a time; c_p and (e_p W)ᵀ of all.
  *
- * @param mask   0, or of the row's pairs; or where those of the block's occurrences go
+ * @param mask   0, or of the row's pairs
  * @param first  of a block's pairs with dropout: sFirst, and their scores go to sScores of the rows. Or 0
  * @param scores out f32[Pp]
  * @param hidden out f32[Ap, Pp], or f32[Pp, Ap] where byPair is set
@@ -117,14 +117,14 @@ export function pairsForward(
   d: Desc, scratch: usize, slots: usize, fields: usize, mask: usize, first: usize, pairs: usize, Pp: u32, scores: usize,
   hidden: usize, byPair: bool,
 ): void {
-  const products = scratch + d.sProducts, terms = mask ? scratch + d.sMasked : 0;
+  const products = scratch + d.sProducts, terms = mask | first ? scratch + d.sMasked : 0;
   const aBytes = <usize>d.Ap << 2, pBytes = <usize>Pp << 2;
-  const rowBytes = maskRowBytes(d);
+  const rowBytes: usize = d.model == AFM ? 0 : maskRowBytes(d);
   const group = max<u32>(8, FORWARD_FLOATS / d.Kp & ~7);
   for (let p: u32 = 0; p < Pp; p += group) {
     const count = min(group, Pp - p), at = <usize>p << 2, bytes = <usize>count << 2;
     productsForward(products, scores + at, d, fields, slots, terms, pairs + <usize>p * PAIR_BYTES, count);
-    if (first) mask = maskedScores(d, scratch, first + at, count, terms, mask);
+    if (first) maskedScores(d, scratch, first + at, count, terms);
     else if (mask) maskedRowScores(scores + at, d, terms, mask + <usize>p * rowBytes, count);
     if (byPair) {
       matmulTransposedA(hidden + at * d.Ap, products, d.attnW, d.Kp, count, d.Ap, aBytes, bytes, aBytes, false);
@@ -213,17 +213,15 @@ export function attendedGradients(
  * @param hidden   in f32[Ap, Pp]   gradient of (e_p W)ᵀ
  * @param hiddenT  in f32[Pp, Ap]   its transpose
  * @param dc       in f32[Pp]       of pairs of a row, and where there are no masks
- * @param mask     0, or the masks: of a row's pairs, or of the occurrences of these and later pairs of a block
- * @param first    of a block's pairs: u32[P] in sFirst. Or 0
- * @returns        masks of the occurrences of the pairs behind these
+ * @param mask     0, or of a row's pairs
+ * @param first    of a block's pairs with dropout: u32[P + 1] in sFirst. Or 0
  */
 export function pairsBackward(
   d: Desc, scratch: usize, slots: usize, slotGrad: usize, fields: usize, dF: usize, hidden: usize, hiddenT: usize, dc: usize,
   mask: usize, first: usize, pairs: usize, P: u32, chunk: usize, dx: usize,
-): usize {
+): void {
   const products = scratch + d.sProducts, masked = scratch + d.sMasked;
-  const byLane = mask != 0 && !dx;
-  let behind: usize = 0;
+  const byLane = (mask | first) != 0 && !dx;
   const Pp = (P + 3) & ~3, pBytes = <usize>Pp << 2;
   const laneBytes = <usize>d.Kp << 2, aBytes = <usize>d.Ap << 2;
   const dWT = chunk + 16;
@@ -234,13 +232,12 @@ export function pairsBackward(
     matmulTransposedA(dWT + k, hiddenT, products, P, d.Ap, lanes, laneBytes, aBytes, eBytes, true);
     matmulTransposedA(products, hidden, d.attnWT + k, d.Ap, Pp, lanes, eBytes, pBytes, laneBytes, false);
     if (byLane) {
-      if (first) behind = maskedGradients(masked, d, scratch, first, P, mask, <u32>(k >> 2));
-      else maskedRowGradients(masked, d, dc, mask + (k >> 1), P, lanes);
+      if (first) maskedGradients(masked, d, scratch, first, P, <u32>(k >> 2));
+      else maskedRowGradients(masked, d, dc, mask + (k >> 2), P, lanes);
     }
     const c = byLane ? masked : dc, x = dx ? dx + k : 0;
     productsBackward(slotGrad + k, dF + k, fields + k, slots + k, products, c, byLane, pairs, P, lanes, eBytes, x);
   }
-  return behind;
 }
 
 /**

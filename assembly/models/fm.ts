@@ -3,10 +3,10 @@ import { assertInOrder } from "../bounds";
 import { batchNormForward } from "../kernels/batch-norm";
 import { dropout, KEEP_ALL, STREAM_PRODUCTS } from "../kernels/dropout";
 import { pairwiseNorms } from "../kernels/norms";
-import { pairwiseBackward, pairwiseForward, pairwiseFrom } from "../kernels/pairwise";
+import { pairwiseBackward, pairwiseDropout, pairwiseForward, pairwiseFrom, pairwiseKeptBackward } from "../kernels/pairwise";
 import { scatterRow } from "../kernels/scatter";
 import { linearFrom } from "../kernels/table";
-import { key } from "../random";
+import { keepScale, key } from "../random";
 import { hsum, zero } from "../simd";
 
 /** Σ_k of row b of a buffer of records' width. */
@@ -24,7 +24,6 @@ function fmFromSmall(d: Desc, z: usize, features: usize, values: usize, slots: u
 }
 
 /** Linear part of row b; Σ v x goes to d.rowSum[b] and, where `z` is not 0, the pair part to z. */
-@inline
 function linearAndPairs(d: Desc, b: u32, z: usize, sum: bool): f32 {
   const r = d.rowPtr + (<usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2);
   const begin = <usize>load<u32>(r) << 2;
@@ -44,56 +43,53 @@ function linearAndPairs(d: Desc, b: u32, z: usize, sum: bool): f32 {
  * FM (Rendle 2010): y = linear + Σ_k z_k. Batch normalisation, then (in training only) dropout act on z.
  *
  * @param b row of the batch
+ * @param z f32[Kp], of this thread
  * @returns ŷ; d.rowSum[b] keeps Σ v x
  */
-export function fmForward(d: Desc, b: u32, training: bool): f32 {
+export function fmForward(d: Desc, b: u32, z: usize, training: bool): f32 {
   const row = <usize>b * (<usize>d.rowFloats << 2);
   const drop = training && d.keepProducts < KEEP_ALL;
-  if (!d.batchNorm && !drop) return linearAndPairs(d, b, 0, true);
+  // Under batch norm fmNormBegin has put z and the linear part of training rows there.
+  const begun = training && d.batchNorm != 0;
+  const sum = !d.batchNorm && !drop;
+  const linear = begun ? load<f32>(d.yHat + (<usize>b << 2)) : linearAndPairs(d, b, sum ? 0 : z, sum);
+  if (sum) return linear;
+  const mask = drop ? key(d.seed, STREAM_PRODUCTS, d.step, b) : 0, threshold = d.keepProducts;
+  if (!d.batchNorm) return linear + keepScale(threshold) * pairwiseDropout(d.rowSum + row, z, mask, threshold, d.Kp);
 
-  let z: usize, linear: f32;
-  if (d.batchNorm && training) {
-    // fmNormBegin has put z and the linear part there.
-    z = d.rowDz + row;
-    linear = load<f32>(d.yHat + (<usize>b << 2));
-    batchNormForward(z, d.rowZ + row, d);
-  } else {
-    z = (d.batchNorm ? d.rowZ : d.rowDz) + row;
-    linear = linearAndPairs(d, b, z, false);
-    if (d.batchNorm) batchNormForward(z, z, d);
-  }
-  if (drop) dropout(z, z, d.Kp, key(d.seed, STREAM_PRODUCTS, d.step, b), d.keepProducts);
-  return linear + laneSum(z, d.Kp);
+  const out = begun ? d.rowDz + row : z;
+  batchNormForward(out, begun ? d.rowZ + row : z, d);
+  if (drop) dropout(out, out, d.Kp, mask, threshold);
+  return linear + laneSum(out, d.Kp);
 }
 
 /** Row b's part of its features' gradients. */
-function scatter(d: Desc, b: u32, S: usize): void {
+function scatter(d: Desc, b: u32, S: usize, dy: f32): void {
   const r = d.rowPtr + (<usize>load<u32>(d.order + (<usize>(d.first + b) << 2)) << 2);
   const begin = <usize>load<u32>(r) << 2;
   const slots = load<u32>(r, 4) - load<u32>(r);
-  scatterRow(d, S, d.features + begin, d.values ? d.values + begin : 0, slots);
+  scatterRow(d, S, dy, d.features + begin, d.values ? d.values + begin : 0, slots);
 }
 
-/** dLoss/dz = dy (times the dropout mask); leaves in d.rowSum[b] what pairwiseRecordGradient sums. */
+/** dLoss/dz = dy (times the dropout mask); leaves in d.rowSum[b] and d.rowDy what pairwiseRecordGradient sums. */
 export function fmBackward(d: Desc, b: u32, dy: f32, dBias: usize): void {
   const row = <usize>b * (<usize>d.rowFloats << 2);
   const S = d.rowSum + row;
   store<f32>(dBias, load<f32>(dBias) + dy);
-  if (!d.rowDz) {
-    pairwiseBackward(S, 0, dy, d.Kp);
-    if (d.featureGrad) scatter(d, b, S);
+  store<f32>(d.rowDy + (<usize>b << 2), dy);
+  if (!d.batchNorm) {
+    if (d.keepProducts < KEEP_ALL) pairwiseKeptBackward(S, dy, d.Kp);
+    else pairwiseBackward(S, 0, dy, d.Kp);
+    if (d.featureGrad) scatter(d, b, S, dy);
     return;
   }
   const dz = d.rowDz + row;
-  const laneBytes = <usize>d.Kp << 2;
   const g = f32x4.splat(dy);
-  for (let k: usize = 0; k < laneBytes; k += 16) v128.store(dz + k, g);
+  for (let k: usize = 0, end = <usize>d.Kp << 2; k < end; k += 16) v128.store(dz + k, g);
   if (d.keepProducts < KEEP_ALL) {
     dropout(dz, dz, d.Kp, key(d.seed, STREAM_PRODUCTS, d.step, b), d.keepProducts);
   }
-  // Under batch norm dz depends on the whole batch: fmNormEnd goes on when that is known.
-  if (d.batchNorm) store<f32>(S + laneBytes, dy);
-  else pairwiseBackward(S, dz, dy, d.Kp);
+  // Of z itself it depends on the whole batch: fmNormEnd goes on when that is known.
 }
 
 /** Before the rows of a batch under batch norm: z and the linear part of rows from … to - 1. */
@@ -108,8 +104,7 @@ export function fmNormBegin(d: Desc, from: u32, to: u32): void {
 export function fmNormEnd(d: Desc, from: u32, to: u32): void {
   for (let b = from; b < to; b++) {
     const row = <usize>b * (<usize>d.rowFloats << 2);
-    const S = d.rowSum + row;
-    pairwiseBackward(S, d.rowDz + row, load<f32>(S + (<usize>d.Kp << 2)), d.Kp);
+    pairwiseBackward(d.rowSum + row, d.rowDz + row, 0, d.Kp);
   }
 }
 

@@ -1,9 +1,9 @@
-import { Desc } from "../abi";
+import { AFM, Desc, maskRowBytes } from "../abi";
 import { distinctBegin, distinctPairs, gatherNew, gatherPairs, scatterPairs } from "../kernels/distinct";
-import { KEEP_ALL } from "../kernels/dropout";
+import { dropoutMasks, KEEP_ALL, STREAM_PRODUCTS } from "../kernels/dropout";
 import { PAIR_BYTES } from "../kernels/field";
 import { linkPairs } from "../kernels/masked";
-import { keepScale } from "../random";
+import { keepScale, key } from "../random";
 import {
   attendedGradients, attendedRecords, attendedSum, attendedWeights, chunkFields, pairCount, pairsBackward,
   pairsForward, rowBegin,
@@ -52,6 +52,14 @@ export function sharedPairs(d: Desc, scratch: usize): u32 {
   return load<u32>(scratch + d.sCounts, 8);
 }
 
+/** AFM's masks of the rows. */
+function rowMasks(d: Desc, b: u32, rows: u32, masks: usize): void {
+  const bytes = maskRowBytes(d);
+  for (const end = b + rows; b < end; b++, masks += bytes) {
+    dropoutMasks(masks, key(d.seed, STREAM_PRODUCTS, d.step, b), 1, <u32>bytes >> 4, d.keepProducts);
+  }
+}
+
 /**
  * Scores of the block of rows b … b + rows - 1, into d.yHat, if that pays.
  *
@@ -71,10 +79,12 @@ export function sharedForward(d: Desc, b: u32, rows: u32, scratch: usize, traini
   const Z = scratch + d.sPairHidden, C = scratch + d.sPairScores;
   // With dropout of the products a pair has another score in each row; what is gathered of C then goes where nobody looks.
   const masked = training && d.keepProducts < KEEP_ALL;
-  const scores = masked ? d.sDropped : d.sScores;
-  if (masked) linkPairs(d, b, rows, scratch, pairs);
-  const masks = masked ? scratch + d.sMasks : 0, first = masked ? scratch + d.sFirst : 0;
-  pairsForward(d, scratch, slots, d.fieldPairs, masks, first, scratch + d.sBlockPairs, pairs, C, Z, true);
+  const scores = masked ? d.sDropped : d.sScores, first = masked ? scratch + d.sFirst : 0;
+  if (masked) {
+    linkPairs(d, b, rows, scratch, pairs);
+    if (d.model == AFM) rowMasks(d, b, rows, scratch + d.sMasks);
+  }
+  pairsForward(d, scratch, slots, d.fieldPairs, 0, first, scratch + d.sBlockPairs, pairs, C, Z, true);
   for (let r: u32 = 0; r < rows; r++) {
     const row = rowOf(d, scratch, r);
     const P = pairCount(d, row);
@@ -120,14 +130,14 @@ export function sharedBackward(d: Desc, b: u32, rows: u32, scratch: usize, dy: u
     attendedGradients(d, b + r, row, g, g * scale, chunk, hidden);
     scatterPairs(dZ, dC, hidden, row + d.sDropped, row + d.sRowPairs, d.Ap, P);
   }
-  let masks = masked ? scratch + d.sMasks : 0;
   for (let p: u32 = 0; p < pairs; p += BACKWARD_PAIRS) {
     const some = min(BACKWARD_PAIRS, pairs - p);
     const hiddenT = dZ + <usize>p * aBytes;
     transpose(hidden, hiddenT, some, d.Ap);
-    masks = pairsBackward(
+    const first = masked ? scratch + d.sFirst + (<usize>p << 2) : 0;
+    pairsBackward(
       d, scratch, scratch + d.sBlockSlots, slotGrad, d.fieldPairs, chunkFields(d, chunk), hidden, hiddenT, dC + (<usize>p << 2),
-      masks, scratch + d.sFirst + (<usize>p << 2), scratch + d.sBlockPairs + <usize>p * PAIR_BYTES, some, chunk, 0,
+      0, first, scratch + d.sBlockPairs + <usize>p * PAIR_BYTES, some, chunk, 0,
     );
   }
   for (let r: u32 = 0; r < rows; r++) {

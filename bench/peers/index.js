@@ -38,6 +38,15 @@ const TASKS = [
   { title: "FM 256, tags", model: "fm", K: 256, rows: 16_384, data: "ml-tag", peers: ["plain JavaScript", "PyTorch"] },
   { title: "IFM [16, 16]", model: "ifm", A: 16, K: 16, rows: 4096 },
   { title: "IFM [8, 256]", model: "ifm", A: 8, K: 256, rows: 2048 },
+  {
+    title: "IFM [8, 256], tags",
+    model: "ifm",
+    A: 8,
+    K: 256,
+    rows: 8192,
+    data: "ml-tag",
+    peers: ["plain JavaScript", "PyTorch"],
+  },
 ];
 
 /** Milliseconds after which no further round of a task begins. */

@@ -86,7 +86,7 @@ const THREADS = value(
   "auto, but 1 for small files",
 );
 
-const FAST = toggle("--fast", "Output", "relaxed SIMD where there is: other last bits on other machines");
+const FAST = toggle("--fast", "Output", "relaxed SIMD where it pays: other last bits on other machines");
 
 /** Of commands that read rows. */
 const NO_CACHE = toggle("--no-cache", "Data", "neither use nor write FILE.ifmcache, which holds large files as read");

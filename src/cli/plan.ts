@@ -61,14 +61,14 @@ export function needOf(config: ModelConfig, train: TrainConfig, data: FitData, r
   const record = 4 * rowFloats;
   // The table of docs/MEMORY.md, without what is small.
   const touched = 8 * Math.min(batch * longest, n) + 8 * batch * longest + 4 * (n + 1);
-  const scored = isFM ? record * 4096 : 8 * 4096 * fields;
+  const scored = isFM ? record * 4096 + 8 * 65536 : 8 * 4096 * fields;
   const sums = isFM && batch > 4096 ? record * batch : 0;
   const perSlot = isFM ? 0 : record * batch * fields;
-  const perRow = isFM && (config.batchNorm || train.keep[1] < 1) ? record * batch : 0;
+  const perRow = isFM && config.batchNorm ? 2 * record * batch : 0;
   // Dense gradients: a part for each chunk of rows, fewer and longer ones where they would be large.
   const chunk = isFM ? 16 : table + 2 * rowFloats * fields * (fields - 1);
   const chunks = Math.ceil(batch / Math.max(64, Math.ceil(batch / Math.max(1, Math.floor(8e6 / chunk)))));
-  const work = touched + (scored + sums) * (config.batchNorm ? 2 : 1) + perSlot + perRow + chunks * chunk + 3 * table;
+  const work = touched + scored + sums + perSlot + perRow + chunks * chunk + 3 * table;
   const need = {
     weights,
     optimizerState: STATES[train.optimizer] * weights,

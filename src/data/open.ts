@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { IfmError } from "../errors.js";
 import { isRemote } from "../fetch.js";
 import type { Dataset } from "./dataset.js";
-import { type LibfmOptions, LibfmParser, pushAll } from "./libfm.js";
+import type { LibfmOptions } from "./libfm.js";
 import { loadDataset as fetchDataset } from "./load.js";
 
 /** Bytes read from a file at once. */
@@ -40,6 +40,8 @@ export async function* openData(path: string): AsyncGenerator<Uint8Array> {
 export async function loadDataset(source: string | URL, options: LibfmOptions = {}): Promise<Dataset> {
   if (isRemote(source)) return fetchDataset(source, options);
   const path = typeof source === "string" ? source : fileURLToPath(source);
+  // When it is wanted, as in read.ts: a service that loads a model starts 1 ms sooner.
+  const { LibfmParser, pushAll } = await import("./libfm.js");
   const parser = new LibfmParser({ name: path, ...options });
   await pushAll(openData(path), parser);
   return parser.end();

@@ -12,7 +12,9 @@ export function areaUnderCurve(positives: Float32Array, negatives: Float32Array)
   let below = 0; // negatives below the score in hand
   let upTo = 0; // negatives below or equal
   let twice = 0; // twice the sum, an exact integer below 2^53 for any data set that fits in memory
-  for (const score of positives) {
+  // By index: `for … of` an array of numbers takes twice as long (Node 20).
+  for (let p = 0; p < positives.length; p++) {
+    const score = positives[p]!;
     while (below < negatives.length && negatives[below]! < score) below++;
     if (upTo < below) upTo = below;
     while (upTo < negatives.length && negatives[upTo]! === score) upTo++;

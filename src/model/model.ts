@@ -8,7 +8,7 @@ import { type EvaluateOptions, evaluate, type LabelRange } from "../train/metric
 import type { Metrics } from "../train/types.js";
 import { formatBytes } from "../wasm/arena.js";
 import { type ComputeOptions, type KernelBuild, kernelsFor, threadsFor } from "../wasm/load.js";
-import { planMemory } from "../wasm/plan.js";
+import { planMemory, SCORE_SLOTS } from "../wasm/plan.js";
 import { EXPLAINED_SLOTS } from "../wasm/serving.js";
 import { Session } from "../wasm/session.js";
 import type { Explanation } from "./explanation.js";
@@ -18,9 +18,6 @@ import { checkRequest, joinRow, type Ranking, type RankOptions } from "./rank.js
 import type { TrainingRecord } from "./record.js";
 import { DTYPE_BYTES, type Dtype, dataParts, joined } from "./safetensors.js";
 import { type CandidateTable, datasetOf, type FeatureRow, type FeatureSlots, tableOfRows } from "./slots.js";
-
-/** Room for rows of this many slots, until a longer one comes. */
-const FM_SLOTS = 4096;
 
 /** Rows of a tensor that are written at once. */
 const ROWS_AT_ONCE = 4096;
@@ -98,7 +95,7 @@ export class Model {
     this.config = config;
     this.record = record;
     this.#kernels = kernels;
-    this.#slots = FM_SLOTS;
+    this.#slots = SCORE_SLOTS;
     this.#threads = threads;
     this.#dtype = dtype;
     if (weights instanceof Session) {
@@ -117,14 +114,19 @@ export class Model {
    * would take more than `maxMemory`
    */
   static async load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-    const [[bytes, file], reading] = await Promise.all([readModel(source), import("./reading.js")]);
+    const threads = threadsFor(options);
+    // Compiled while the file is read; which kernels are fast depends on the model.
+    const [[bytes, file], reading, usual] = await Promise.all([
+      readModel(source),
+      import("./reading.js"),
+      options.fast ? undefined : kernelsFor("predict", threads, options),
+    ]);
     const { checkDigest, checkIntegrity, decodeModel, webHash } = reading;
     const place = file === undefined ? {} : { file };
     if (options.integrity !== undefined) await checkIntegrity(bytes, options.integrity, place);
     const { config, record, tensors, dtype, digest, data } = decodeModel(bytes, place.file);
-    const threads = threadsFor(options);
     const most = options.maxMemory ?? FREE_BYTES + BYTES_PER_FILE_BYTE * bytes.length;
-    const need = planMemory(config, FM_SLOTS, undefined, threads, dtype).arena.bytes;
+    const need = planMemory(config, SCORE_SLOTS, undefined, threads, dtype).arena.bytes;
     if (need > most) {
       const message = `expected a model of at most ${formatBytes(most)} of memory, found one of ${formatBytes(need)}`;
       throw new IfmError("IFM_MEMORY", `${message} in a file of ${formatBytes(bytes.length)}`, {
@@ -132,7 +134,7 @@ export class Model {
         hint: "if it is meant to be so large, load it with a larger maxMemory",
       });
     }
-    const kernels = await kernelsFor("predict", threads, options);
+    const kernels = usual ?? (await kernelsFor("predict", threads, options, config));
     const fill = (session: Session) => {
       for (const spec of session.layout.tensors) session.write(spec, tensors.get(spec.name)!.data);
     };

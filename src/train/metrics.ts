@@ -20,7 +20,11 @@ export function cutsFor({ loss }: ModelConfig, { labelMin, labelMax }: LabelRang
 
 /** Whether every label is one of the two ends of the range. */
 export function hasTwoLabels({ labels }: Dataset, { labelMin, labelMax }: LabelRange): boolean {
-  return labelMin < labelMax && labels.every((label) => label === labelMin || label === labelMax);
+  if (!(labelMin < labelMax)) return false;
+  let atEnds = 0;
+  // With a callback, or a branch that half of the labels take, this and the loop below took a tenth of an evaluation of FM K = 64.
+  for (let i = 0; i < labels.length; i++) atEnds += Number(labels[i] === labelMin) + Number(labels[i] === labelMax);
+  return atEnds === labels.length;
 }
 
 /** Collects the scores of a pass by class, for the area under the curve. */
@@ -32,7 +36,9 @@ export class RocScores {
   #n = 0;
 
   constructor(data: Dataset, middle: number) {
-    const positives = data.labels.reduce((count, label) => count + Number(label > middle), 0);
+    const { labels } = data;
+    let positives = 0;
+    for (let i = 0; i < labels.length; i++) positives += Number(labels[i]! > middle);
     // One more, for the score that is written behind its list when it belongs to the other.
     this.#positives = new Float32Array(positives + 1);
     this.#negatives = new Float32Array(data.rows - positives + 1);

@@ -82,17 +82,31 @@ export type TrainOptions = Partial<Omit<TrainConfig, "l2" | "adam" | "ftrl" | "b
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const threads = threadsFor(options);
+  const config = configOf(options);
   // No model has this loss by default.
   const isPairwise = options.model?.loss === "bpr" || options.init?.config.loss === "bpr";
   const pairwise = isPairwise ? await import("./pairs.js") : undefined;
   const [kernels, predict = kernels] = await Promise.all([
-    kernelsFor("one", threads, options),
+    kernelsFor("one", threads, options, config),
     options.wasm === undefined ? kernelBuild("predict") : undefined,
   ]);
-  const trainer = new Trainer(predict, kernels, options, threads, pairwise);
+  const trainer = new Trainer(predict, kernels, config, options, threads, pairwise);
   await trainer.prepare();
   await trainer.startThreads();
   return trainer;
+}
+
+function setsOf({ train, validation, test }: FitData): Dataset[] {
+  return [train, validation, test].filter((set) => set !== undefined);
+}
+
+/** The model to be trained, of rows that were looked at. */
+function configOf({ model = {}, data, init }: TrainerOptions): ModelConfig {
+  for (const set of setsOf(data)) {
+    if (set.rows === 0) throw new IfmError("IFM_DATA", "no rows", { file: set.name });
+    checkRows(set);
+  }
+  return configureModel(model, data.train, init);
 }
 
 /** One training run: an async iterable of its events, to be iterated once. */
@@ -123,6 +137,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
   constructor(
     predict: KernelBuild,
     kernels: KernelBuild,
+    config: ModelConfig,
     options: TrainerOptions,
     threads: number,
     pairwise: typeof import("./pairs.js") | undefined,
@@ -130,12 +145,7 @@ export class Trainer implements AsyncIterable<TrainEvent> {
     this.#predict = predict;
     const { data, init } = options;
     this.#options = options;
-    const sets = [data.train, data.validation, data.test].filter((set) => set !== undefined);
-    for (const set of sets) {
-      if (set.rows === 0) throw new IfmError("IFM_DATA", "no rows", { file: set.name });
-      checkRows(set);
-    }
-    const config = configureModel(options.model ?? {}, data.train, init);
+    const sets = setsOf(data);
     this.#train = validateTrainConfig((options.train ?? {}) as Partial<TrainConfig>, config.model, config.loss);
     const low = sets.some((set) => set.labelMin < 0) ? -1 : 0;
     for (const set of sets) checkLabels(config, set, low);

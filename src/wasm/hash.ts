@@ -12,8 +12,8 @@ const ROOM = 128;
 /** Bytes of linear memory that a digest needs. */
 export const SHA256_BYTES = ROOM + 64 * BLOCKS;
 
-/** The square roots of the first eight primes, behind the point. */
-const START = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
+/** The first 32 bits behind the point of the square roots of the first eight primes. */
+const START = [2, 3, 5, 7, 11, 13, 17, 19].map((prime) => (Math.sqrt(prime) % 1) * 2 ** 32);
 
 /** SHA-256 of bytes in parts, in Base64. `at`: address of SHA256_BYTES bytes. */
 export function sha256(kernels: Kernels, memory: WebAssembly.Memory, at: number, parts: Iterable<Uint8Array>): string {

@@ -1,5 +1,5 @@
 import { compileKernels, kernelBuild, mostThreads, whyOneThread } from "#runtime";
-import { validateThreads } from "../config.js";
+import { type ModelConfig, validateThreads } from "../config.js";
 import { IfmError } from "../errors.js";
 import { ABI_VERSION, DESC_BYTES } from "./abi.js";
 import type { KernelSource } from "./compile.js";
@@ -11,6 +11,7 @@ export interface CommonKernels {
   heapBase(): number;
   probability(score: number): number;
   allFinite(x: number, floats: number): number;
+  replaceUnknown(ids: number, count: number, n: number): number;
   sha256(state: number, data: number, blocks: number): void;
   predictBatch(desc: number, scratch: number): void;
   metricSums(out: number, desc: number, low: number, high: number, threshold: number, middle: number): void;
@@ -30,7 +31,6 @@ export interface TrainingKernels {
   trainNext(desc: number): number;
   predictBegin(desc: number): void;
   work(desc: number, scratch: number): void;
-  runJob(desc: number, job: number, scratch: number): void;
 }
 
 /** Exports of assembly/serve.ts: of all modules but the one that trains on one thread. */
@@ -64,8 +64,8 @@ export interface ComputeOptions {
   /** Threads, `auto` for as many as the machine runs at once; they change no bit. 1 by default. */
   threads?: number | "auto";
   /**
-   * Relaxed SIMD where the runtime has it: multiplications and additions may be fused, so that results differ in their
-   * last bits from machine to machine. Off by default.
+   * Relaxed SIMD where the runtime has it and the model gains by it: multiplications and additions may be fused, so that
+   * results differ in their last bits from machine to machine. Off by default.
    */
   fast?: boolean;
   /**
@@ -87,17 +87,41 @@ export function threadsFor({ threads = 1, onWarning }: ComputeOptions): number {
 }
 
 /**
- * The kernels that suit the options and the runtime.
+ * Whether a model gains by relaxed SIMD. Times as fast with it, training / prediction, on the Frappe shape (10 fields):
  *
- * @param alone those for one thread
+ *                        EPYC, Node 22   Xeon, Node 24
+ *   FM 8                  1.01 / 0.94     0.99 / 0.93    loads, not sums, take the time; FM 16 0.92 / 0.99, FM 32 0.99 / 1.13
+ *   FM 64                 1.02 / 1.04     1.06 / 1.18
+ *   FM 256                1.05 / 1.16     1.19 / 1.23
+ *   AFM [8, 64]           1.03 / 1.00     1.09 / 1.06    with three fields 0.97 / 0.93
+ *   IFM [16, 16]          1.05 / 1.05     1.15 / 1.13
+ *   IFM [8, 64]           1.02 / 1.01     1.10 / 1.08
+ *   IFM [8, 256]          1.03 / 0.98     1.11 / 1.09
+ *   INN [8, 64]           0.97 / 0.95     1.15 / 1.11    a loss on one of the two
+ *   DeepIFM [16, 16]      0.98 / 1.02     1.16 / 1.13
+ */
+function paysRelaxed({ model, factors, fieldOfSlot }: ModelConfig): boolean {
+  if (model === "fm") return factors >= 32;
+  if (model === "afm") return fieldOfSlot.length >= 10;
+  return model !== "inn";
+}
+
+/**
+ * The kernels that suit options and runtime.
+ *
+ * @param alone  those for one thread
+ * @param config of the model; needed with `fast`
  */
 export async function kernelsFor(
   alone: "one" | "predict",
   threads: number,
   { fast, wasm, onWarning }: ComputeOptions,
+  config?: ModelConfig,
 ): Promise<KernelBuild> {
   if (wasm !== undefined) return { module: await compileKernels(wasm), shared: threads > 1 || fast === true };
-  if (fast) {
+  if (fast && config && !paysRelaxed(config)) {
+    onWarning?.("fast changes nothing: the usual kernels are as fast for this model");
+  } else if (fast) {
     try {
       return await kernelBuild("fast");
     } catch (error) {

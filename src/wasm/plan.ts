@@ -10,6 +10,13 @@ import { CONTROL_BYTES } from "./thread.js";
 /** Rows that are scored in one call; bounds the copy of the rows in linear memory. */
 export const SCORE_ROWS = 4096;
 
+/**
+ * Slots of FM's rows that are scored in one call, unless one row has more; the other models know how many a row has. With a
+ * sixteenth of them, rows of ten slots came 409 at a time: seven jobs, which two threads share badly (FM K = 64 on Frappe
+ * then 1.6 × as fast as one thread, now 1.7 ×), and K = 8 took 1.14 × as long on one.
+ */
+export const SCORE_SLOTS = 65536;
+
 /** Scratch of a block of rows of a model with a network stays below this where it can. */
 const BLOCK_BYTES = 5e5;
 
@@ -143,7 +150,6 @@ export function planMemory(
   const sRowSlots = row.take(sharedRows > 0 ? 4 * M : 0);
   const sRowPairs = row.take(sharedRows > 0 ? 4 * Pp : 0);
   const masked = !isFM && training !== undefined && training.config.keep[1] < 1;
-  const sNext = row.take(masked && sharedRows > 0 ? 4 * Pp : 0);
   const sharedRow = row.bytes;
   const sSlots = row.take(4 * (M + 1) * Kp);
   const sSlotGrad = row.take(4 * (M + 1) * Kp);
@@ -151,6 +157,7 @@ export function planMemory(
   const together = Math.max(sharedRows > 0 ? 48 : 0, Pp);
   const sProducts = row.take(4 * Math.max(2048, 8 * Kp, together * Math.min(Kp, 64)));
   const sHiddenT = row.take(4 * together * Ap);
+  // More than its Pp Kp16 bytes: the size of a row decides on rows of a block, and that is part of a seed's bits.
   const sMask = row.take(2 * Pp * Math.ceil(Kp / 8) * 8);
   const sPairs = row.take(12 * Pp);
   const sInput = inn ? row.take(4 * fieldRows * Kp) : sSlots;
@@ -183,9 +190,11 @@ export function planMemory(
       sBlockPairs: block.take(12 * mostPairs),
       sPairHidden: block.take(4 * mostPairs * Ap),
       sPairScores: block.take(4 * mostPairs),
-      sNext,
-      sFirst: block.take(masked ? 4 * mostPairs : 0),
-      sMasks: block.take(masked ? 16 * Math.ceil(Kp / 128) * sharedRows * P : 0),
+      sFirst: block.take(masked ? 4 * (mostPairs + 1) : 0),
+      sOccurrences: block.take(masked ? 32 * sharedRows * P : 0),
+      sMasks: block.take(
+        masked ? 16 * sharedRows * (config.model === "afm" ? Math.ceil(Kp / 16) : Math.ceil(Kp / 128) * P) : 0,
+      ),
     };
   }
   const layerTable = arena.take(32 * layout.layers.length);
@@ -200,7 +209,7 @@ export function planMemory(
   });
   const scratch = Array.from({ length: threads }, () => arena.take(block.bytes));
 
-  const stagingSlots = isFM ? Math.max(SCORE_ROWS, slots) : SCORE_ROWS * M;
+  const stagingSlots = isFM ? Math.max(SCORE_SLOTS, slots) : SCORE_ROWS * M;
   const identity = arena.take(4 * SCORE_ROWS);
   const staging = Array.from({ length: threads > 1 ? 2 : 1 }, () => ({
     rows: SCORE_ROWS,
@@ -214,7 +223,6 @@ export function planMemory(
   }));
   const serving = planServing(arena, config, layout);
   let rowSum = arena.take(4 * rowFloats * (isFM ? SCORE_ROWS : 0));
-  let rowZ = arena.take(4 * rowFloats * (batchNorm ? SCORE_ROWS : 0));
 
   let trainingFields: DescFields = {};
   let trainingRows: TrainingRows | undefined;
@@ -244,7 +252,6 @@ export function planMemory(
       yHat: arena.take(4 * batch),
     };
     if (isFM && batch > SCORE_ROWS) rowSum = arena.take(4 * rowFloats * batch);
-    if (batchNorm && batch > SCORE_ROWS) rowZ = arena.take(4 * rowFloats * batch);
     const frozen = (name: string) => train.freeze.includes(name);
     for (const spec of layout.tensors) {
       if (spec.byFeature) continue;
@@ -255,11 +262,12 @@ export function planMemory(
         frozen: !spec.trainable || frozen(spec.name),
       });
     }
-    const byLane = isFM && (dropout || config.batchNorm);
-    const scatters = isFM && !byLane && threads === 1 && Kp <= SCATTER_LANES;
+    const scatters = isFM && !batchNorm && !dropout && threads === 1 && Kp <= SCATTER_LANES;
     const occurrences = scatters ? 0 : batch * longest;
     trainingFields = {
-      rowDz: byLane ? arena.take(4 * rowFloats * batch) : 0,
+      rowDy: isFM ? arena.take(4 * batch) : 0,
+      rowZ: batchNorm ? arena.take(4 * rowFloats * batch) : 0,
+      rowDz: batchNorm ? arena.take(4 * rowFloats * batch) : 0,
       slotGrad: arena.take(isFM ? 0 : 4 * rowFloats * batch * M),
       chunkRows,
       chunkLoss: arena.take(8 * chunks),
@@ -339,7 +347,6 @@ export function planMemory(
     sampleKeys,
     loss: LOSS[config.loss],
     rowSum,
-    rowZ,
     batchNorm,
     blockRows,
     scratchRow,

@@ -79,18 +79,6 @@ export function planServing(arena: Arena, config: ModelConfig, { Kp, layers }: L
   };
 }
 
-/** Ids beyond the table become n, the record that stays zero. Returns how many there were. */
-export function replaceUnknown(ids: Uint32Array, n: number): number {
-  let unknown = 0;
-  for (let i = 0; i < ids.length; i++) {
-    if (ids[i]! >= n) {
-      ids[i] = n;
-      unknown++;
-    }
-  }
-  return unknown;
-}
-
 /** What a session is made of, as far as it matters here. */
 export interface Parts {
   config: ModelConfig;
@@ -111,10 +99,10 @@ export function rankCandidates(
   const u32 = (address: number, length: number) => new Uint32Array(buffer, address, length);
   const f32 = (address: number, length: number) => new Float32Array(buffer, address, length);
   const put = ({ features, values }: SlotTable, at: number, first: number, end: number) => {
-    const ids = u32(staging.features + 4 * at, end - first);
-    ids.set(features.subarray(first, end));
+    const ids = staging.features + 4 * at;
+    u32(ids, end - first).set(features.subarray(first, end));
     if (values) f32(staging.values + 4 * at, end - first).set(values.subarray(first, end));
-    return replaceUnknown(ids, config.features);
+    return kernels.replaceUnknown(ids, end - first, config.features);
   };
   const shared = context.features.length;
   let unknown = put(context, 0, 0, shared);

@@ -9,7 +9,7 @@ import { Desc } from "./abi.js";
 import { sha256 } from "./hash.js";
 import { instantiateKernels, type KernelBuild, type Kernels } from "./load.js";
 import { type MemoryPlan, planMemory, type Rows, SCORE_ROWS, type Staging, type TrainingPlan } from "./plan.js";
-import { explainRow, type Parts, rankCandidates, replaceUnknown } from "./serving.js";
+import { explainRow, type Parts, rankCandidates } from "./serving.js";
 import type { Threads } from "./threads.js";
 
 /** Streams of random numbers; the kernels have those of dropout (assembly/kernels/dropout.ts). */
@@ -110,9 +110,8 @@ export class Session {
       const copy: typeof moveInto = release ? moveInto : (target, source) => target.set(source);
       copy(this.#f32(labels, data.rows), data.labels);
       copy(this.#u32(rowPtr, data.rows + 1), data.rowPtr);
-      const ids = this.#u32(features, nnz);
-      copy(ids, data.features);
-      this.unknownFeatures = replaceUnknown(ids, config.features);
+      copy(this.#u32(features, nnz), data.features);
+      this.unknownFeatures = this.kernels.replaceUnknown(features, nnz, config.features);
       if (data.values) copy(this.#f32(values, nnz), data.values);
     }
   }
@@ -155,13 +154,6 @@ export class Session {
   #identity(address: number, length: number): void {
     const order = this.#u32(address, length);
     for (let i = 0; i < length; i++) order[i] = i;
-  }
-
-  /** Copies feature ids; ids beyond the table become n, the record that stays zero. Returns how many there were. */
-  #writeFeatures(address: number, features: Uint32Array): number {
-    const target = this.#u32(address, features.length);
-    target.set(features);
-    return replaceUnknown(target, this.config.features);
   }
 
   /** Fills every tensor with its initial values. */
@@ -443,8 +435,10 @@ export class Session {
     const rowPtr = room.rowPtr;
     const starts = this.#u32(rowPtr, count + 1);
     for (let i = 0; i <= count; i++) starts[i] = data.rowPtr[first + i]! - begin;
-    this.#writeFeatures(features, data.features.subarray(begin, data.rowPtr[end]));
-    if (data.values) this.#f32(values, slots).set(data.values.subarray(begin, data.rowPtr[end]));
+    const nnz = data.rowPtr[end]! - begin;
+    this.#u32(features, nnz).set(data.features.subarray(begin, begin + nnz));
+    this.kernels.replaceUnknown(features, nnz, this.config.features);
+    if (data.values) this.#f32(values, nnz).set(data.values.subarray(begin, begin + nnz));
     this.#f32(labels, count).set(data.labels.subarray(first, end));
     const fields = { labels, rowPtr, features, values: data.values ? values : 0, order, yHat, first: 0, count };
     return { first, end, fields };

@@ -1,24 +1,24 @@
 import { describe, expect, test } from "vitest";
 import { cases } from "../support/cases.js";
 import { dropoutMask, keepThreshold, randomKey } from "../support/dropout.js";
-import { GuardedMemory, input, output, outputI16 } from "../support/guards.js";
+import { GuardedMemory, input, output, outputU8 } from "../support/guards.js";
 import { testKernel } from "../support/kernel-case.js";
 import { KEEPS } from "../support/masked-cases.js";
 import { Random } from "../support/random.js";
 
-testKernel(cases.dropoutMask);
+testKernel(cases.dropoutMasks);
 testKernel(cases.dropout);
 
 describe("dropout", () => {
   const memory = new GuardedMemory();
   const { kernels } = memory;
 
-  function kernelMask(key: number, blocks: number, threshold: number, make: "dropoutMask" | "mask8Array"): Int16Array {
+  function kernelMask(key: number, blocks: number, threshold: number): Int8Array {
     memory.clear();
-    const out = memory.place("out", outputI16(8 * blocks));
-    kernels[make](out, key, blocks, threshold);
-    memory.check(make);
-    return new Int16Array(memory.memory.buffer, out, 8 * blocks).slice();
+    const out = memory.place("out", outputU8(16 * blocks));
+    kernels.dropoutMasks(out, key, 1, blocks, threshold);
+    memory.check("dropoutMasks");
+    return new Int8Array(memory.memory.buffer, out, 16 * blocks).slice();
   }
 
   test("the functions that tell the twins the masks are those of the kernels", () => {
@@ -30,9 +30,8 @@ describe("dropout", () => {
       const keep = random.value(1e-6, 1);
       const threshold = keepThreshold(keep);
       expect(threshold).toBe(kernels.randomKeepThreshold(keep));
-      const mask = Int16Array.from(dropoutMask(key, 24, threshold), (kept) => -kept);
-      expect(kernelMask(key, 3, threshold, "dropoutMask")).toEqual(mask);
-      expect(kernelMask(key, 3, threshold, "mask8Array")).toEqual(mask);
+      const mask = Int8Array.from(dropoutMask(key, 48, threshold), (kept) => -kept);
+      expect(kernelMask(key, 3, threshold)).toEqual(mask);
     }
     for (const keep of [...KEEPS, 0.25, 1 - 2 ** -17, 3 * 2 ** -17, 5 * 2 ** -17]) {
       expect(keepThreshold(keep)).toBe(kernels.randomKeepThreshold(keep));

@@ -11,7 +11,7 @@ interface RandomKernels {
   randomKey(seed: number, stream: number, step: number, row: number): number;
   randomKeepThreshold(keep: number): number;
   randomKeepScale(threshold: number): number;
-  mask8Array(out: Address, key: number, blocks: number, threshold: number): void;
+  dropoutMasks(out: Address, key: number, count: number, blocks: number, threshold: number): void;
   normalArray(out: Address, n: number, key: number, first: bigint): void;
   fillNormalRows(out: Address, rows: number, cols: number, strideFloats: number, key: number, std: number): void;
   randomBelow(key: number, index: number, n: number): number;
@@ -36,13 +36,15 @@ function hashes(name: "hash32Array" | "hash4Array", x: Uint32Array): Uint32Array
 
 const key = (seed: number, stream = 0, step = 0, row = 0): number => kernels.randomKey(seed, stream, step, row) >>> 0;
 
-/** 1 (keep) or 0 for lanes 0 … 8 blocks - 1. */
-function mask(rowKey: number, blocks: number, threshold: number): Int8Array {
-  kernels.mask8Array(OUT, rowKey, blocks, threshold);
-  const lanes = new Int8Array(new Int16Array(memory.buffer, OUT, 8 * blocks));
+/** 1 (keep) or 0 for lanes 0 … 16 blocks - 1 of `count` keys, 4 apart. */
+function masks(rowKey: number, count: number, blocks: number, threshold: number): Int8Array {
+  kernels.dropoutMasks(OUT, rowKey, count, blocks, threshold);
+  const lanes = new Int8Array(memory.buffer, OUT, 16 * blocks * count).slice();
   for (let i = 0; i < lanes.length; i++) lanes[i] = -lanes[i]!;
   return lanes;
 }
+
+const mask = (rowKey: number, blocks: number, threshold: number): Int8Array => masks(rowKey, 1, blocks, threshold);
 
 function normals(count: number, normalKey: number, first = 0n): Float64Array {
   const out = new Float64Array(count);
@@ -145,65 +147,106 @@ describe("dropout masks", () => {
   });
 
   test("known answers", () => {
-    expect(Array.from(mask(key(1, 2, 3, 4), 3, 32_768)).join("")).toBe("000100100100001011000011");
-    expect(Array.from(mask(key(1, 2, 3, 4), 3, 52_429)).join("")).toBe("111100111111001111111011");
+    expect(Array.from(mask(key(1, 2, 3, 4), 3, 32_768)).join("")).toBe(
+      "100110001010110011100001110010010110011101101111",
+    );
+    expect(Array.from(mask(key(1, 2, 3, 4), 3, 52_429)).join("")).toBe(
+      "100111011011110011111111111010111110111101101111",
+    );
   });
 
   test("a lane is all ones or all zeros", () => {
-    kernels.mask8Array(OUT, key(3), 1000, 30_000);
-    expect(new Set(new Int16Array(memory.buffer, OUT, 8000))).toEqual(new Set([0, -1]));
+    kernels.dropoutMasks(OUT, key(3), 100, 5, 30_000);
+    expect(new Set(new Int8Array(memory.buffer, OUT, 8000))).toEqual(new Set([0, -1]));
   });
 
-  test("a mask does not depend on how many are made", () => {
-    expect(mask(key(5), 3, 40_000)).toEqual(mask(key(5), 1000, 40_000).subarray(0, 24));
+  test("a mask does not depend on how many are made, nor on its length", () => {
+    expect(mask(key(5), 3, 40_000)).toEqual(mask(key(5), 100, 40_000).subarray(0, 48));
+    expect(masks(key(5), 3, 5, 40_000).subarray(80, 160)).toEqual(mask(key(5) + 4, 5, 40_000));
   });
 
   test("a higher threshold keeps what a lower one kept", () => {
-    const low = mask(key(6), 1000, 20_000);
-    const high = mask(key(6), 1000, 50_000);
-    expect(low.every((kept, i) => kept <= high[i]!)).toBe(true);
+    let lower = masks(key(6), 1000, 2, 1);
+    for (const threshold of [2, 255, 256, 257, 20_000, 20_001, 50_000, 65_279, 65_280, 65_281, 65_535, 65_536]) {
+      const higher = masks(key(6), 1000, 2, threshold);
+      expect(lower.every((kept, i) => kept <= higher[i]!)).toBe(true);
+      lower = higher;
+    }
   });
 
   test("keep 1 keeps all", () => {
-    for (let seed = 0; seed < 8; seed++) expect(mean(mask(key(seed), 1 << 16, 65_536))).toBe(1);
+    for (let seed = 0; seed < 8; seed++) expect(mean(masks(key(seed), 1 << 12, 9, 65_536))).toBe(1);
   });
 
-  test.each([1, 100, 6554, 19_661, 32_768, 45_875, 52_429, 58_982, 65_000, 65_535])(
-    "threshold %i keeps its share within 5 sigma",
-    (threshold) => {
-      const p = threshold / 65_536;
-      for (const seed of [1, 2, 3]) {
-        const kept = mask(key(seed), 1 << 16, threshold);
-        const sigma = Math.sqrt((p * (1 - p)) / kept.length);
-        expect(Math.abs(mean(kept) - p)).toBeLessThan(5 * sigma);
+  test.each([
+    1, 100, 255, 256, 257, 6554, 19_661, 32_767, 32_768, 45_875, 52_429, 58_982, 65_000, 65_279, 65_281, 65_407, 65_535,
+  ])("threshold %i keeps its share within 5 sigma", (threshold) => {
+    const p = threshold / 65_536;
+    for (const seed of [1, 2, 3]) {
+      // Of lanes that share a word and so the low byte, one each.
+      const kept = masks(key(seed), 1 << 16, 1, threshold);
+      for (const lane of [0, 7, 10, 13]) {
+        const of = kept.filter((_, i) => i % 16 === lane);
+        const sigma = Math.sqrt((p * (1 - p)) / of.length);
+        expect(Math.abs(mean(of) - p), `lane ${lane}`).toBeLessThan(5 * sigma);
       }
-    },
-  );
+      const long = masks(key(seed), 1 << 12, 16, threshold);
+      expect(Math.abs(mean(long) - p)).toBeLessThan(5 * Math.sqrt((p * (1 - p)) / long.length));
+    }
+  });
 
-  test("the lanes of a block, and of its neighbours, are independent", () => {
-    for (const threshold of [6554, 32_768, 58_982]) {
-      const count = 1 << 14;
-      const kept = mask(key(threshold), count + 2, threshold);
-      const lanes = Array.from({ length: 24 }, (_, lane) => {
+  test("each lane is kept by exactly `threshold` of 2^16 words, any two lanes by their product", () => {
+    /** Rank over GF(2) of rows of 32 bits. */
+    const rank = (rows: number[]): number => {
+      let found = 0;
+      for (const left = rows.slice(); left.length > 0; ) {
+        const row = left.pop()!;
+        if (row === 0) continue;
+        found++;
+        const bit = row & -row;
+        for (let i = 0; i < left.length; i++) if (left[i]! & bit) left[i]! ^= row;
+      }
+      return found;
+    };
+    const byte = (map: number[], i: number): number[] => map.slice(8 * i, 8 * i + 8);
+    // Rows of the matrix: which bits of h each bit of the result is the sum of.
+    const h = Array.from({ length: 32 }, (_, bit) => 1 << bit);
+    let x = h;
+    for (let power = 1; power <= 1024; power++) {
+      const y = x.map((row, bit) => (bit < 9 ? row : row ^ x[bit - 9]!));
+      x = y.map((row, bit) => (bit + 11 > 31 ? row : row ^ y[bit + 11]!));
+      for (let i = 0; i < 4; i++) {
+        for (let j = 0; j < 4; j++)
+          expect(rank([...byte(h, i), ...byte(x, j)]), `byte ${i}, A^${power} byte ${j}`).toBe(16);
+      }
+    }
+  });
+
+  test.each([6554, 32_768, 32_900, 58_982])(
+    "threshold %i: lanes, and those of the next key, are independent",
+    (threshold) => {
+      const count = 1 << 13;
+      const kept = masks(key(threshold), count + 1, 3, threshold);
+      const lanes = Array.from({ length: 96 }, (_, lane) => {
         const x = new Int8Array(count);
-        for (let block = 0; block < count; block++) x[block] = kept[8 * block + lane]!;
+        for (let at = 0; at < count; at++) x[at] = kept[48 * at + lane]!;
         return x;
       });
-      for (let lane = 0; lane < 8; lane++) {
-        for (let other = lane + 1; other < 24; other++) {
+      for (let lane = 0; lane < 16; lane++) {
+        for (let other = lane + 1; other < 96; other++) {
           const c = correlation(lanes[lane]!, lanes[other]!);
           expect(Math.abs(c), `lanes ${lane} and ${other}`).toBeLessThan(5 / Math.sqrt(count));
         }
       }
-    }
-  });
+    },
+  );
 
   test.each(["seed", "stream", "step", "row"])("neighbours in %s have independent masks", (word) => {
     const place = ["seed", "stream", "step", "row"].indexOf(word);
     const at = (value: number): Int8Array => {
       const words: [number, number, number, number] = [42, 3, 1000, 77];
       words[place] = value;
-      return mask(key(...words), 1024, 45_875);
+      return masks(key(...words), 32, 16, 45_875);
     };
     let sum = 0;
     for (let value = 0; value < 64; value++) {
@@ -218,10 +261,10 @@ describe("dropout masks", () => {
 
   test.each(["step", "row"])("one lane over all values of %s is random", (word) => {
     const count = 1 << 15;
-    const lanes = Array.from({ length: 16 }, () => new Int8Array(count));
+    const lanes = Array.from({ length: 32 }, () => new Int8Array(count));
     for (let value = 0; value < count; value++) {
       const row = mask(word === "step" ? key(9, 1, value, 5) : key(9, 1, 5, value), 2, 32_768);
-      for (let lane = 0; lane < 16; lane++) lanes[lane]![value] = row[lane]!;
+      for (let lane = 0; lane < 32; lane++) lanes[lane]![value] = row[lane]!;
     }
     for (const kept of lanes) {
       expect(Math.abs(mean(kept) - 0.5)).toBeLessThan(5 * Math.sqrt(0.25 / count));

@@ -66,9 +66,15 @@ function trainInParts(session: TestSession, first: number, count: number, random
   return loss;
 }
 
-function runPhase({ kernels, desc, newScratch }: TestSession, random: Random): void {
-  const scratches = [newScratch(), newScratch()];
-  for (const job of random.permutation(desc.get("jobs"))) kernels.runJob(desc.address, job, random.pick(scratches));
+function runPhase(session: TestSession, random: Random): void {
+  const scratches = [session.newScratch(), session.newScratch()];
+  for (const job of random.permutation(session.desc.get("jobs"))) runJob(session, job, random.pick(scratches));
+}
+
+/** One job of a phase: the others are taken, or not there. */
+function runJob({ kernels, desc }: TestSession, job: number, scratch: number): void {
+  desc.set({ nextJob: job, jobs: job + 1 });
+  kernels.work(desc.address, scratch);
 }
 
 describe.each(BUILDS)("$build", ({ module }) => {
@@ -130,7 +136,7 @@ describe.each(BUILDS)("$build", ({ module }) => {
         session.kernels.trainBegin(address);
         const scratch = session.newScratch();
         for (let time = 0; time < times; time++) {
-          for (let job = 0; job <= 4; job++) session.kernels.runJob(address, job, scratch);
+          for (let job = 0; job <= 4; job++) runJob(session, job, scratch);
         }
         session.kernels.trainReduce(address);
         do session.kernels.work(address, scratch);

@@ -10,7 +10,7 @@
  *      multiplies and adds, the twin of the absolute values. Padding lanes have scale 0 and so must be exact;
  *   4. add `testKernel(cases.yours)` to a file of test/kernels/.
  */
-import { ACTIVATION, Desc, LOSS, MODEL, OPTIMIZER } from "../../src/wasm/abi.js";
+import { ACTIVATION, Desc, KEEP_ALL, LOSS, MODEL, OPTIMIZER } from "../../src/wasm/abi.js";
 import {
   accuracy,
   adagrad,
@@ -46,7 +46,7 @@ import {
   zeroGradients,
 } from "../reference/index.js";
 import { type Expected, exactly, nearly, UNTOUCHED } from "./compare.js";
-import { hash32, randomKey, STREAM_SAMPLING } from "./dropout.js";
+import { dropoutMask, hash32, keepThreshold, randomKey, STREAM_SAMPLING } from "./dropout.js";
 import { type Buffer, inOut, input, output, outputU32, scratch } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import { maskedCases } from "./masked-cases.js";
@@ -194,11 +194,11 @@ function slotModel(slotRows: Numbers, slots: number, K: number): { model: RefMod
   };
 }
 
-/** Bits 0xffff and 0 in every lane, padding included: what stands there must not matter. */
-const maskLanes = (random: Random, lanes: number): Int16Array =>
-  Int16Array.from({ length: lanes }, () => (random.chance(0.6) ? -1 : 0));
+/** Bytes 0xff and 0 in every lane, padding included: what stands there must not matter. */
+const maskLanes = (random: Random, lanes: number): Uint8Array =>
+  Uint8Array.from({ length: lanes }, () => (random.chance(0.6) ? 255 : 0));
 
-const pad8 = (size: number): number => Math.ceil(size / 8) * 8;
+const pad16 = (size: number): number => Math.ceil(size / 16) * 16;
 
 // FM
 
@@ -240,7 +240,7 @@ const pairwiseBackward = kernelCase({
   tolerance: 1e-7,
   shapes: cross({ K: FACTORS, byLane: [true, false] }),
   buffers: ({ K, byLane }, random) => ({
-    S: inOut(random.rows(1, K, pad4(K) + 4)),
+    S: inOut(random.rows(1, K, pad4(K))),
     dz: input(byLane ? random.rows(1, K, pad4(K)) : NONE),
     dy: input(random.values(1)),
   }),
@@ -248,12 +248,48 @@ const pairwiseBackward = kernelCase({
     kernels.pairwiseBackward(at.S, byLane ? at.dz : 0, new Float32Array(memory.buffer, at.dy, 1)[0]!, pad4(K)),
   twin: (values, { K, byLane }) =>
     multilinear(values, ({ S, dz, dy }) => ({
-      S: padded(
-        [...Array.from({ length: pad4(K) }, (_, k) => S[k]! * (byLane ? dz[k]! : dy[0]!)), dy[0]!],
-        pad4(K) + 4,
-      ),
+      S: Array.from({ length: pad4(K) }, (_, k) => S[k]! * (byLane ? dz[k]! : dy[0]!)),
     })),
 });
+
+/** Sums of a row: numbers, and zeros of both signs among them; marks of dropped lanes (-0), where there are to be some. */
+function sumsOfRow(random: Random, K: number, marked: boolean): Float32Array {
+  const S = random.rows(1, K, pad4(K));
+  return S.map((x, k) => (random.chance(0.2) ? (marked && k < K ? -0 : 0) : x));
+}
+
+const pairwiseDropout = kernelCase({
+  kernel: "pairwiseDropout",
+  tolerance: 5e-7,
+  shapes: cross({ K: FACTORS, keep: [1, 0.9, 0.5, 0.1], key: [0, 7] }),
+  buffers: ({ K }, random) => ({ S: inOut(sumsOfRow(random, K, true)), z: input(random.rows(1, K, pad4(K))) }),
+  call: ({ kernels, at, shape: { K, keep, key } }) =>
+    kernels.pairwiseDropout(at.S, at.z, key, keepThreshold(keep), pad4(K)),
+  twin: ({ S, z }, { K, keep, key }) => {
+    const mask = dropoutMask(key, pad4(K), keepThreshold(keep));
+    const terms = Array.from(z, (x, k) => x * mask[k]!);
+    return {
+      // A lane that is kept loses the sign of its 0.
+      S: exactly(Array.from(S, (x, k) => (mask[k] ? x + 0 : -0))),
+      returns: { values: [sum(terms)], scale: sum(abs(terms)) },
+    };
+  },
+});
+
+const pairwiseKeptBackward = kernelCase({
+  kernel: "pairwiseKeptBackward",
+  tolerance: 0,
+  shapes: cross({ K: FACTORS, dy: [0.75, -0.3, 0] }),
+  buffers: ({ K }, random) => ({ S: inOut(sumsOfRow(random, K, true)) }),
+  call: ({ kernels, at, shape: { K, dy } }) => kernels.pairwiseKeptBackward(at.S, dy, pad4(K)),
+  twin: ({ S }, { dy }) => ({
+    S: exactly(Array.from(S, (x) => (Object.is(x, -0) ? -0 : Math.fround(x * Math.fround(dy)) + 0))),
+  }),
+});
+
+/** Of the kernels that take a keep probability from the Desc. */
+const KEEP = 0.8;
+const hasValues = (kind: string): boolean => kind === "values" || kind.endsWith(", values") || kind === "by lane";
 
 const BATCH_ROWS = 5;
 /** Occurrences of other features before and behind those of the feature in hand. */
@@ -262,21 +298,26 @@ const OTHERS = 2;
 const pairwiseRecordGradient = kernelCase({
   kernel: "pairwiseRecordGradient",
   tolerance: 1e-6,
-  shapes: cross({ K: FACTORS, occurrences: SLOTS, kind: ["one-hot", "values", "by lane"] }),
+  shapes: cross({
+    K: FACTORS,
+    occurrences: SLOTS,
+    kind: ["one-hot", "values", "by lane", "dropout", "dropout, values"],
+  }),
   buffers: ({ K, occurrences, kind }, random) => {
     const rowFloats = pad4(K) + 4;
-    const rowSum = random.rows(BATCH_ROWS, K, rowFloats);
-    for (let b = 0; b < BATCH_ROWS; b++) rowSum[b * rowFloats + pad4(K)] = random.value();
+    const marked = kind.startsWith("dropout");
+    const rows = Array.from({ length: BATCH_ROWS }, () => [...sumsOfRow(random, K, marked), ...random.values(4)]);
     const index = Uint32Array.from({ length: occurrences + 2 * OTHERS }, () => random.int(BATCH_ROWS));
     return {
       g: output(rowFloats),
       record: input(random.rows(1, K, rowFloats)),
-      rowSum: input(rowSum),
+      rowSum: input(Float32Array.from(rows.flat())),
+      rowDy: input(random.values(BATCH_ROWS)),
       rowDz: input(kind === "by lane" ? random.rows(BATCH_ROWS, K, rowFloats) : NONE),
       occIndex: input(index.fill(2 ** 31, 0, OTHERS).fill(2 ** 31, -OTHERS)),
       occValue: input(
         random
-          .values(kind === "one-hot" ? 0 : index.length)
+          .values(hasValues(kind) ? index.length : 0)
           .fill(Number.NaN, 0, OTHERS)
           .fill(Number.NaN, -OTHERS),
       ),
@@ -286,15 +327,17 @@ const pairwiseRecordGradient = kernelCase({
     Kp: pad4(K),
     rowFloats: pad4(K) + 4,
     rowSum: at.rowSum,
+    rowDy: at.rowDy,
     rowDz: kind === "by lane" ? at.rowDz : 0,
+    keepProducts: kind.startsWith("dropout") ? keepThreshold(KEEP) : KEEP_ALL,
     occIndex: at.occIndex,
-    occValue: kind === "one-hot" ? 0 : at.occValue,
-    values: kind === "one-hot" ? 0 : 1,
+    occValue: hasValues(kind) ? at.occValue : 0,
+    values: hasValues(kind) ? 1 : 0,
   }),
   call: ({ kernels, at, shape: { occurrences } }) =>
     kernels.pairwiseRecordGradient(at.g, at.record, at.desc, OTHERS, OTHERS + occurrences),
-  // dv[k] = Σ_b x_b (dz_b[k] S_b[k]) - v[k] Σ_b x_b² dz_b[k],  dw = Σ_b x_b dy_b
-  twin: ({ record, rowSum, rowDz, occIndex, occValue }, { K, occurrences }) => {
+  // dv[k] = Σ_b x_b (dz_b[k] S_b[k]) - v[k] Σ_b x_b² dz_b[k],  dw = Σ_b x_b dy_b; with dropout the first factor of dz comes last
+  twin: ({ record, rowSum, rowDy, rowDz, occIndex, occValue }, { K, occurrences, kind }) => {
     const Kp = pad4(K);
     const rowFloats = Kp + 4;
     const g = new Array<number>(rowFloats).fill(0);
@@ -303,13 +346,17 @@ const pairwiseRecordGradient = kernelCase({
       g[lane]! += term;
       scale[lane]! += Math.abs(term);
     };
+    const dropout = kind.startsWith("dropout");
+    const factor = dropout ? 65536 / keepThreshold(KEEP) : 1;
     for (let i = OTHERS; i < OTHERS + occurrences; i++) {
       const row = occIndex[i]! * rowFloats;
       const x = occValue.length ? occValue[i]! : 1;
-      const dy = rowSum[row + Kp]!;
+      const dy = rowDy[occIndex[i]!]!;
       for (let k = 0; k < K; k++) {
-        add(k, x * rowSum[row + k]!);
-        add(k, -record[k]! * x * x * (rowDz.length ? rowDz[row + k]! : dy));
+        const S = rowSum[row + k]!;
+        const dz = dropout && Object.is(S, -0) ? 0 : dy;
+        add(k, factor * x * S);
+        add(k, -factor * record[k]! * x * x * (rowDz.length ? rowDz[row + k]! : dz));
       }
       add(Kp, x * dy);
     }
@@ -496,7 +543,7 @@ function withZeroRow(rows: Float32Array, stride: number): Float32Array {
 
 /** 0 or 1 of lane k of pair i of the list; 1 without dropout. */
 function maskOf(mask: Numbers, K: number): (i: number, k: number) => number {
-  return mask.length === 0 ? () => 1 : (i, k) => Math.abs(mask[i * pad8(K) + k]!);
+  return mask.length === 0 ? () => 1 : (i, k) => mask[i * pad16(K) + k]! & 1;
 }
 
 /** C_p comes in rows of so many lanes. */
@@ -587,7 +634,7 @@ function concatBuffers({ K, slots, dropout, dropped }: ConcatShape, random: Rand
   return {
     fieldPairs: input(random.rows(allPairs(slots).length, K, Kp)),
     slots: input(withZeroRow(random.rows(slots, K, Kp), Kp)),
-    mask: input(dropout ? maskLanes(random, pairs.length * pad8(K)) : new Int16Array(0)),
+    mask: input(dropout ? maskLanes(random, pairs.length * pad16(K)) : new Uint8Array(0)),
     pairs: input(pairList(pairs, slots, K)),
   };
 }
@@ -1955,14 +2002,15 @@ const beginScatter = kernelCase({
   }),
 });
 
+const DY = -0.375;
+
 const scatterRow = kernelCase({
   kernel: "scatterRow",
   tolerance: 1e-6,
   shapes: cross({ K: [1, 4, 5, 8], slots: [0, ...SLOTS], oneHot: [true, false] }),
   buffers: ({ K, slots, oneHot }, random) => {
     const rowFloats = pad4(K) + 4;
-    const S = random.rows(1, K, rowFloats);
-    S[pad4(K)] = random.value();
+    const S = random.rows(1, K, pad4(K));
     // Features 2 and 4 were touched by the rows before, in this order; rows of featureGrad: 0 is of unknown features.
     const sums = random.rows(FEATURES + 1, K, rowFloats).fill(0, 3 * rowFloats);
     return {
@@ -1983,7 +2031,7 @@ const scatterRow = kernelCase({
   }),
   descWrites: ["touchedCount"],
   call: ({ kernels, memory, at, shape: { slots, oneHot } }) => {
-    kernels.scatterRow(at.desc, at.S, at.features, oneHot ? 0 : at.values, slots);
+    kernels.scatterRow(at.desc, at.S, DY, at.features, oneHot ? 0 : at.values, slots);
     return new Desc(memory, at.desc).get("touchedCount");
   },
   // G[j] += [ x dz S | x dy, x² dy, 0 0 ]
@@ -2000,7 +2048,7 @@ const scatterRow = kernelCase({
       if (j !== FEATURES && !list.includes(j)) list.push(j);
       else written = 1;
       const at = (j === FEATURES ? 0 : list.indexOf(j) + 1) * (Kp + 4);
-      const terms = [...Array.from({ length: Kp }, (_, k) => x * S[k]!), x * S[Kp]!, x * x * S[Kp]!];
+      const terms = [...Array.from({ length: Kp }, (_, k) => x * S[k]!), x * DY, x * x * DY];
       terms.forEach((term, k) => {
         sums[at + k]! += term;
         scale[at + k]! += Math.abs(term);
@@ -2204,6 +2252,8 @@ const scatterPairs = kernelCase({
 export const cases = {
   pairwiseForward,
   pairwiseBackward,
+  pairwiseDropout,
+  pairwiseKeptBackward,
   pairwiseRecordGradient,
   linearForward: linear,
   gatherSlots,

@@ -28,14 +28,29 @@ export function keepThreshold(keep: number): number {
   return Math.max(1, Math.min(65536, rounded));
 }
 
-/** Whether number `lane` of the row with this key is kept: 16 random bits, read as a signed number, below a limit. */
-export function isKept(key: number, lane: number, threshold: number): boolean {
-  const word = hash32((key + (lane >> 1)) >>> 0);
-  const half = (lane & 1 ? word >> 16 : (word << 16) >> 16) | 0;
-  return half <= threshold - 32769;
+/** Distance of the keys of masks of the same row. */
+export const MASK_KEYS = 4;
+
+/** The words that the masks of a key begin with. */
+export const firstWords = (key: number): number[] => [0, 1, 2, 3].map((word) => hash32((key + word) >>> 0));
+
+/** Each lane's number of 16 bits, of lanes 0 … count - 1: kept is what has one below the threshold. */
+function numbers(key: number, count: number): number[] {
+  const first = firstWords(key);
+  const words = first.slice();
+  return Array.from({ length: count }, (_, lane) => {
+    const word = (lane >> 2) & 3;
+    if ((lane & 3) === 0) {
+      const x = words[word]! ^ (words[word]! << 9);
+      words[word] = x ^ (x >>> 11);
+    }
+    const high = (words[word]! >> (8 * (lane & 3))) & 255;
+    // Both bytes are signed.
+    return ((high ^ 128) << 8) | ((first[word]! >>> 24) ^ 128);
+  });
 }
 
 /** 0 or 1 for lanes 0 … count - 1. */
 export function dropoutMask(key: number, count: number, threshold: number): number[] {
-  return Array.from({ length: count }, (_, lane) => Number(isKept(key, lane, threshold)));
+  return numbers(key, count).map((number) => Number(number < threshold));
 }

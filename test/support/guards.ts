@@ -2,7 +2,7 @@ import { DESC_BYTES, Desc, FIELDS } from "../../src/wasm/abi.js";
 import { instantiateTestKernels, type TestKernels } from "./kernels.js";
 import { fillWithNaN, NAN_WORD, nanWordAt } from "./memory.js";
 
-export type Data = Float32Array | Float64Array | Uint32Array | Int16Array;
+export type Data = Float32Array | Float64Array | Uint32Array | Uint8Array;
 
 /** `in`: must not change. `out`: full of NaN before the call. `inout`, `scratch`: has values before the call and may change. */
 export type Role = "in" | "out" | "inout" | "scratch";
@@ -17,7 +17,7 @@ export const inOut = <D extends Data>(data: D) => ({ role: "inout", data }) as c
 export const scratch = <D extends Data>(data: D) => ({ role: "scratch", data }) as const;
 export const output = (floats: number) => ({ role: "out", data: new Float32Array(floats) }) as const;
 export const outputU32 = (words: number) => ({ role: "out", data: new Uint32Array(words) }) as const;
-export const outputI16 = (halves: number) => ({ role: "out", data: new Int16Array(halves) }) as const;
+export const outputU8 = (bytes: number) => ({ role: "out", data: new Uint8Array(bytes) }) as const;
 
 export type DescFields = Parameters<Desc["set"]>[0];
 
@@ -102,7 +102,7 @@ export class GuardedMemory {
     for (const placed of this.#placed) {
       if (placed.role !== "in") continue;
       const now = this.#bytes(placed);
-      const mayChange = (byte: number) => placed.name === "desc" && written.includes(FIELDS[byte >> 2]![0]);
+      const mayChange = (byte: number) => placed.name === "desc" && written.includes(FIELDS[byte >> 2]!);
       const at = now.findIndex((byte, i) => byte !== placed.before[i] && !mayChange(i));
       if (at >= 0) throw new Error(`${what}: wrote into its input ${placed.name}, byte ${at} of ${placed.bytes}`);
     }

@@ -72,7 +72,7 @@ function viewOf({ buffer }: WebAssembly.Memory, address: number, like: Data): Da
   if (like instanceof Float32Array) return new Float32Array(buffer, address, like.length);
   if (like instanceof Float64Array) return new Float64Array(buffer, address, like.length);
   if (like instanceof Uint32Array) return new Uint32Array(buffer, address, like.length);
-  return new Int16Array(buffer, address, like.length);
+  return new Uint8Array(buffer, address, like.length);
 }
 
 /** Where the twin says UNTOUCHED, the bits are those from before the call. */

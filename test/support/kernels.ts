@@ -8,6 +8,8 @@ export interface TestKernels {
   heapBase(): Address;
   pairwiseForward(S: Address, z: Address, desc: Address, features: Address, values: Address, slots: number): number;
   pairwiseBackward(S: Address, dz: Address, dy: number, Kp: number): void;
+  pairwiseDropout(S: Address, z: Address, key: number, threshold: number, Kp: number): number;
+  pairwiseKeptBackward(S: Address, dy: number, Kp: number): void;
   pairwiseRecordGradient(g: Address, record: Address, desc: Address, from: number, to: number): void;
   linearForward(desc: Address, features: Address, values: Address, slots: number): number;
   gatherSlots(slots: Address, desc: Address, features: Address, values: Address): number;
@@ -109,6 +111,7 @@ export interface TestKernels {
   ): void;
   topKeep(heap: Address, size: number, most: number, scores: Address, count: number, first: number): number;
   topSort(heap: Address, size: number): void;
+  replaceUnknown(ids: Address, count: number, n: number): number;
   integratedGradients(out: Address, desc: Address, x: Address, blocks: number, room: Address): number;
   samplePairs(desc: Address): void;
   networkBegin(desc: Address): void;
@@ -142,17 +145,9 @@ export interface TestKernels {
   gatherPairs(H: Address, c: Address, Z: Address, C: Address, rowPairs: Address, Ap: number, Pp: number): void;
   scatterPairs(dZ: Address, dC: Address, HT: Address, dc: Address, rowPairs: Address, Ap: number, P: number): void;
   linkPairs(desc: Address, b: number, rows: number, scratch: Address, pairs: number): void;
-  maskedScores(desc: Address, scratch: Address, first: Address, count: number, G: Address, masks: Address): Address;
+  maskedScores(desc: Address, scratch: Address, first: Address, count: number, G: Address): void;
   maskedRowScores(scores: Address, desc: Address, G: Address, mask: Address, count: number): void;
-  maskedGradients(
-    C: Address,
-    desc: Address,
-    scratch: Address,
-    first: Address,
-    count: number,
-    masks: Address,
-    k: number,
-  ): Address;
+  maskedGradients(C: Address, desc: Address, scratch: Address, first: Address, count: number, k: number): void;
   maskedRowGradients(C: Address, desc: Address, dc: Address, mask: Address, P: number, lanes: number): void;
   attentionForward(logits: Address, H: Address, desc: Address, P: number): void;
   attentionBackward(db: Address, dh: Address, H: Address, HT: Address, dlogit: Address, desc: Address, P: number): void;
@@ -189,7 +184,7 @@ export interface TestKernels {
   allFinite(x: Address, floats: number): number;
   lossOfRows(dy: Address, desc: Address, b: number, rows: number): number;
   metricSums(out: Address, desc: Address, low: number, high: number, threshold: number, middle: number): void;
-  dropoutMask(out: Address, key: number, blocks: number, threshold: number): void;
+  dropoutMasks(out: Address, key: number, count: number, blocks: number, threshold: number): void;
   dropout(out: Address, x: Address, lanes: number, key: number, threshold: number): void;
   optimizerStep(desc: Address, theta: Address, gradient: Address, floats: number, l2: number, scale: number): void;
   optimizerInit(desc: Address, theta: Address, floats: number): void;
@@ -197,12 +192,11 @@ export interface TestKernels {
   stepIsFinite(theta: Address, gradient: Address, floats: number, scale: number): number;
   sortOccurrences(desc: Address): void;
   beginScatter(desc: Address): void;
-  scatterRow(desc: Address, S: Address, features: Address, values: Address, slots: number): void;
+  scatterRow(desc: Address, S: Address, dy: number, features: Address, values: Address, slots: number): void;
   scatteredGradient(g: Address, record: Address, desc: Address, t: number): void;
   randomKey(seed: number, stream: number, step: number, row: number): number;
   randomKeepThreshold(keep: number): number;
   randomKeepScale(threshold: number): number;
-  mask8Array(out: Address, key: number, blocks: number, threshold: number): void;
 }
 
 /** Pages of the memory that kernels are tested in: 4 MiB. */

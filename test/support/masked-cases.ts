@@ -3,27 +3,30 @@
  */
 import { KEEP_ALL, MODEL } from "../../src/wasm/abi.js";
 import { exactly, UNTOUCHED } from "./compare.js";
-import { dropoutMask, isKept, keepThreshold, randomKey, STREAM_PRODUCTS } from "./dropout.js";
-import { inOut, input, output, outputI16, outputU32 } from "./guards.js";
+import { dropoutMask, firstWords, keepThreshold, MASK_KEYS, randomKey, STREAM_PRODUCTS } from "./dropout.js";
+import { inOut, input, output, outputU8, outputU32 } from "./guards.js";
 import { kernelCase } from "./kernel-case.js";
 import type { Random } from "./random.js";
 import { cross, KERNEL_FACTORS, pad4, sweep } from "./sweep.js";
 import { summed } from "./table-cases.js";
 
-const pad8 = (size: number): number => Math.ceil(size / 8) * 8;
+const pad16 = (size: number): number => Math.ceil(size / 16) * 16;
 
 export const KEEPS = [1, 0.9, 0.5, 0.1, 1e-9] as const;
 
-const dropoutMaskCase = kernelCase({
-  kernel: "dropoutMask",
+const dropoutMasks = kernelCase({
+  kernel: "dropoutMasks",
   tolerance: 0,
-  shapes: cross({ keep: KEEPS, blocks: [1, 2, 3, 9, 64], key: [0, 7, 0xfffffff0] }),
-  buffers: ({ blocks }) => ({ out: outputI16(8 * blocks) }),
-  call: ({ kernels, at, shape: { keep, blocks, key } }) =>
-    kernels.dropoutMask(at.out, key, blocks, keepThreshold(keep)),
-  twin: (_, { keep, blocks, key }) => ({
-    out: exactly(dropoutMask(key, 8 * blocks, keepThreshold(keep)).map((kept) => -kept)),
-  }),
+  shapes: cross({ keep: KEEPS, blocks: [1, 2, 9, 64], count: [1, 2, 5], key: [0, 7, 0xfffffff0] }),
+  buffers: ({ blocks, count }) => ({ out: outputU8(16 * blocks * count) }),
+  call: ({ kernels, at, shape: { keep, blocks, count, key } }) =>
+    kernels.dropoutMasks(at.out, key, count, blocks, keepThreshold(keep)),
+  twin: (_, { keep, blocks, count, key }) => {
+    const masks = Array.from({ length: count }, (_, p) =>
+      dropoutMask(key + MASK_KEYS * p, 16 * blocks, keepThreshold(keep)),
+    );
+    return { out: exactly(masks.flat().map((kept) => 255 * kept)) };
+  },
 });
 
 const dropoutCase = kernelCase({
@@ -52,12 +55,20 @@ const WORD_LANES = 128;
 const MASKED_LANES = 64;
 const words = (K: number): number => Math.ceil(pad4(K) / WORD_LANES);
 
-/** The scratch begins so many bytes before what occurrences are named by: offset 0 names none. */
-const BEFORE = 16;
-
 /** Of AFM all pairs of a row share one mask. */
 const MODELS = ["afm", "ifm"] as const;
-const maskLanes = (K: number, model: (typeof MODELS)[number]): number => (model === "afm" ? 0 : pad8(K));
+type Model = (typeof MODELS)[number];
+const maskLanes = (K: number, model: Model): number => (model === "afm" ? 0 : pad16(K));
+
+/** Bytes of masks: of AFM those of the rows, else bits of the occurrences. */
+const maskBytes = (K: number, model: Model, rows: number, occurrences: number): number =>
+  model === "afm" ? pad16(K) * rows : 16 * words(K) * occurrences;
+
+/** Bit of an occurrence's mask that is that of a lane. */
+const bitOf = (place: number, lane: number, K: number): [byte: number, bit: number] => [
+  16 * (words(K) * place + Math.floor(lane / WORD_LANES)) + (lane % 16),
+  7 - (Math.floor(lane / 16) % 8),
+];
 
 const SEED = 77;
 const STEP = 5;
@@ -69,17 +80,17 @@ const linkPairs = kernelCase({
   tolerance: 0,
   shapes: sweep({ K: [1, 4, 5, 64, 256], model: MODELS }, { rows: [1, 2, 5], most: [1, 4, 5, 12] }),
   buffers: ({ rows, most }, random) => {
-    // Of each row: how many pairs in the second word, then counters, numbers of the pairs, next occurrences.
+    // Of each row: how many pairs in the second word, then scores, numbers of the pairs.
     const row = () => {
       const P = random.int(most + 1);
       const numbers = random.permutation(PAIRS - 1).slice(0, P);
-      const fill = (length: number) => Array.from({ length }, () => 2 ** 31 + random.int(1000));
-      const list = Array.from({ length: pad4(most) }, (_, p) => (p < P ? numbers[p]! + 1 : 0));
-      return [7, P, ...fill(pad4(most)), ...list, ...fill(pad4(most))];
+      const scores = Array.from({ length: pad4(most) }, () => 2 ** 31 + random.int(1000));
+      return [7, P, ...scores, ...Array.from(scores, (_, p) => (p < P ? numbers[p]! + 1 : 0))];
     };
     return {
       block: inOut(Uint32Array.from(Array.from({ length: rows }, row).flat())),
-      first: outputU32(PAIRS),
+      first: outputU32(PAIRS + 1),
+      list: inOut(Uint32Array.from({ length: 8 * rows * most }, () => random.int(1000))),
     };
   },
   desc: ({ K, model, most }, at) => ({
@@ -87,94 +98,121 @@ const linkPairs = kernelCase({
     Kp: pad4(K),
     seed: SEED,
     step: STEP,
-    sShared: BEFORE,
-    sharedRow: 4 * (2 + 3 * pad4(most)),
+    sShared: 0,
+    sharedRow: 4 * (2 + 2 * pad4(most)),
     sState: 0,
     sScores: 8,
     sRowPairs: 4 * (2 + pad4(most)),
-    sNext: 4 * (2 + 2 * pad4(most)),
-    sFirst: BEFORE + at.first - at.block,
+    sFirst: at.first - at.block,
+    sOccurrences: at.list - at.block,
   }),
-  call: ({ kernels, at, shape: { rows } }) => kernels.linkPairs(at.desc, FIRST_ROW, rows, at.block - BEFORE, PAIRS),
-  twin: ({ block }, { K, model, rows, most }) => {
+  call: ({ kernels, at, shape: { rows } }) => kernels.linkPairs(at.desc, FIRST_ROW, rows, at.block, PAIRS),
+  twin: ({ block, list }, { K, model, rows, most }) => {
     const Pp = pad4(most);
-    const length = 2 + 3 * Pp;
+    const length = 2 + 2 * Pp;
     const expected = new Array<number>(block.length).fill(UNTOUCHED);
-    const lists = Array.from({ length: PAIRS }, (): number[] => []);
+    const lists = Array.from({ length: PAIRS }, (): number[][] => []);
     for (let r = 0; r < rows; r++) {
       const [from, P] = [r * length, block[r * length + 1]!];
       const key = randomKey(SEED, STREAM_PRODUCTS, STEP, FIRST_ROW + r);
-      for (let p = 0; p < pad4(P); p++)
-        expected[from + 2 + p] = p < P ? (key + (p * maskLanes(K, model)) / 2) >>> 0 : 0;
-      for (let p = 0; p < P; p++) lists[block[from + 2 + Pp + p]!]!.push(from + 2 + p);
+      for (let p = P; p < pad4(P); p++) expected[from + 2 + p] = 0;
+      for (let p = 0; p < P; p++) {
+        const pair = block[from + 2 + Pp + p]!;
+        const mask = model === "afm" ? [r * pad16(K)] : [];
+        const hash = model === "afm" ? [] : firstWords(key + MASK_KEYS * p);
+        const entry = [4 * (from + 2 + p), pair, ...mask];
+        lists[pair]!.push(Array.from({ length: 8 }, (_, i) => entry[i] ?? hash[i - 4] ?? UNTOUCHED));
+      }
     }
-    const nameOf = (word: number | undefined) => (word === undefined ? 0 : BEFORE + 4 * word);
-    for (const list of lists) {
-      for (const [i, word] of list.entries()) expected[word + 2 * Pp] = nameOf(list[i + 1]);
-    }
-    return { block: exactly(expected), first: exactly(lists.map(([word]) => nameOf(word))) };
+    const found = lists.flat(2);
+    let before = 0;
+    const first = [0, ...lists.map(({ length: own }) => (before += own))];
+    return {
+      block: exactly(expected),
+      first: exactly(first),
+      list: exactly(Array.from(list, (_, i) => found[i] ?? UNTOUCHED)),
+    };
   },
 });
 
+const occurrence = (at: number, pair: number, mask: number) => [at, pair, mask, 0, ...firstWords(mask)];
+
 const OCCURRENCES = 9;
+const ROWS = 3;
 
-/** Occurrences of some pairs: of each the first, and of each occurrence the next. */
-function occurrences(random: Random, count: number) {
-  const lists = Array.from({ length: count }, (): number[] => []);
-  for (let i = 0; i < OCCURRENCES; i++) random.pick(lists).push(BEFORE + 4 * i);
-  const next = new Uint32Array(OCCURRENCES);
-  for (const list of lists) {
-    for (const [i, at] of list.entries()) next[(at - BEFORE) / 4] = list[i + 1] ?? 0;
-  }
-  return { first: input(Uint32Array.from(lists, ([at]) => at ?? 0)), next: input(next) };
+/**
+ * Pairs `from` … of a list, each with some occurrences, others before and behind.
+ *
+ * @param maskOf where the mask is, or its key: what the kernel does not read tells it to the twin
+ */
+function occurrences(random: Random, from: number, count: number, maskOf: () => number) {
+  const pairs = Array.from({ length: OCCURRENCES }, () => random.int(from + count + 2)).sort((a, b) => a - b);
+  const places = random.permutation(OCCURRENCES);
+  return {
+    first: input(Uint32Array.from({ length: from + count + 3 }, (_, pair) => pairs.filter((p) => p < pair).length)),
+    list: input(Uint32Array.from(pairs.flatMap((pair, i) => occurrence(4 * places[i]!, pair, maskOf())))),
+  };
 }
 
-/** Pairs and their occurrences, in the order in which their masks lie. */
-function listed(first: Uint32Array, next: Uint32Array): { pair: number; i: number }[] {
-  return Array.from(first, (head, pair) => {
-    const list: { pair: number; i: number }[] = [];
-    for (let at = head; at !== 0; at = next[list.at(-1)!.i]!) list.push({ pair, i: (at - BEFORE) / 4 });
-    return list;
-  }).flat();
-}
+/** Those of the pairs, with their places in the list. */
+const listed = (list: Uint32Array, from: number, count: number) =>
+  Array.from({ length: OCCURRENCES }, (_, i) => ({
+    i,
+    at: list[8 * i]! / 4,
+    pair: list[8 * i + 1]! - from,
+    mask: list[8 * i + 2]!,
+  })).filter(({ pair }) => pair >= 0 && pair < count);
 
 const maskedScores = kernelCase({
   kernel: "maskedScores",
   tolerance: 1e-6,
-  shapes: sweep({ K: [...KERNEL_FACTORS, 130, 160] }, { keep: [0.1, 0.6, 0.99], count: [1, 4, 12] }),
-  buffers: ({ K, count }, random) => {
-    const counters = Uint32Array.from({ length: OCCURRENCES }, () => random.int(2 ** 32));
+  shapes: sweep(
+    { K: [...KERNEL_FACTORS, 130, 160], model: MODELS },
+    { keep: [0.1, 0.6, 0.99], count: [1, 4, 12], from: [0, 3] },
+  ),
+  buffers: ({ K, model, count, from }, random) => {
+    const masks = maskBytes(K, model, ROWS, OCCURRENCES);
     return {
-      ...occurrences(random, count),
-      counters: input(counters),
-      scores: inOut(new Float32Array(counters.slice().buffer)),
+      ...occurrences(random, from, count, () => (model === "afm" ? pad16(K) * random.int(ROWS) : random.int(2 ** 32))),
+      scores: inOut(random.values(OCCURRENCES)),
       G: input(random.rows(count, K, pad4(K))),
-      masks: outputI16(8 * words(K) * OCCURRENCES),
+      masks: inOut(Uint8Array.from({ length: masks }, () => 255 * random.int(2))),
     };
   },
-  desc: ({ K, keep }, at) => ({
+  desc: ({ K, model, keep }, at) => ({
+    model: MODEL[model],
     Kp: pad4(K),
     keepProducts: keepThreshold(keep),
-    sScores: 0,
-    sNext: at.next - at.scores,
+    sFirst: at.first - at.scores,
+    sOccurrences: at.list - at.scores,
+    sMasks: at.masks - at.scores,
   }),
-  call: ({ kernels, at, shape: { count } }) =>
-    kernels.maskedScores(at.desc, at.scores - BEFORE, at.first, count, at.G, at.masks) - at.masks,
-  twin: ({ first, next, counters, G, masks }, { K, keep }) => {
+  call: ({ kernels, at, shape: { count, from } }) =>
+    kernels.maskedScores(at.desc, at.scores, at.first + 4 * from, count, at.G),
+  twin: ({ list, G, scores, masks }, { K, model, keep, count, from }) => {
     const threshold = keepThreshold(keep);
-    const bits = new Array<number>(masks.length).fill(0);
-    const terms: number[][] = [];
-    listed(first, next).forEach(({ pair, i }, place) => {
-      const kept = Array.from({ length: pad8(K) }, (_, lane) => isKept(counters[i]!, lane, threshold));
-      terms[i] = Array.from({ length: K }, (_, k) => (kept[k] ? (65536 / threshold) * G[pair * pad4(K) + k]! : 0));
-      kept.forEach((keeps, lane) => {
-        const [word, bit] = [Math.floor(lane / WORD_LANES), 15 - (Math.floor(lane / 8) % 16)];
-        if (keeps) bits[8 * (words(K) * place + word) + (lane % 8)]! += bit === 15 ? -(2 ** 15) : 2 ** bit;
-      });
-    });
-    return { scores: summed(terms), masks: exactly(bits), returns: exactly([2 * masks.length]) };
+    const bits = new Array<number>(masks.length).fill(UNTOUCHED);
+    const terms = Array.from(scores, () => [UNTOUCHED]);
+    for (const { i, at, pair, mask } of listed(list, from, count)) {
+      const kept =
+        model === "afm"
+          ? Array.from({ length: K }, (_, k) => masks[mask + k]! & 1)
+          : dropoutMask(mask, pad16(K), threshold);
+      terms[at] = Array.from({ length: K }, (_, k) => (65536 / threshold) * kept[k]! * G[pair * pad4(K) + k]!);
+      if (model === "afm") continue;
+      bits.fill(0, bitOf(i, 0, K)[0], bitOf(i + 1, 0, K)[0]);
+      for (const [lane, keeps] of kept.entries()) {
+        const [byte, bit] = bitOf(i, lane, K);
+        bits[byte]! += keeps << bit;
+      }
+    }
+    return { scores: summed(terms), masks: exactly(bits) };
   },
 });
+
+/** Masks of a row's pairs. */
+const rowMasks = (random: Random, K: number, model: Model, count: number): Uint8Array =>
+  Uint8Array.from({ length: maskLanes(K, model) * count || pad16(K) }, () => 255 * random.int(2));
 
 const maskedRowScores = kernelCase({
   kernel: "maskedRowScores",
@@ -183,7 +221,7 @@ const maskedRowScores = kernelCase({
   buffers: ({ K, model, count }, random) => ({
     scores: output(count),
     G: input(random.rows(count, K, pad4(K))),
-    mask: input(Int16Array.from({ length: maskLanes(K, model) * count || pad8(K) }, () => -random.int(2))),
+    mask: input(rowMasks(random, K, model, count)),
   }),
   desc: ({ K, model, keep }) => ({ model: MODEL[model], Kp: pad4(K), keepProducts: keepThreshold(keep) }),
   call: ({ kernels, at, shape: { count } }) => kernels.maskedRowScores(at.scores, at.desc, at.G, at.mask, count),
@@ -191,7 +229,7 @@ const maskedRowScores = kernelCase({
     scores: summed(
       Array.from(scores, (_, p) =>
         Array.from({ length: K }, (_, k) => {
-          const kept = -mask[p * maskLanes(K, model) + k]!;
+          const kept = mask[p * maskLanes(K, model) + k]! & 1;
           return (65536 / keepThreshold(keep)) * kept * G[p * pad4(K) + k]!;
         }),
       ),
@@ -202,49 +240,62 @@ const maskedRowScores = kernelCase({
 const maskedGradients = kernelCase({
   kernel: "maskedGradients",
   tolerance: 1e-6,
-  shapes: sweep({ K: [...KERNEL_FACTORS, 130, 160], k: [0, 64, 128, 192] }, { count: [1, 4, 12] }).filter(
-    ({ K, k }) => k < pad4(K),
-  ),
-  buffers: ({ K, count }, random) => ({
-    ...occurrences(random, count),
+  shapes: sweep(
+    { K: [...KERNEL_FACTORS, 130, 160], k: [0, 64, 128, 192], model: MODELS },
+    { count: [1, 4, 12], from: [0, 3] },
+  ).filter(({ K, k }) => k < pad4(K)),
+  buffers: ({ K, model, count, from }, random) => ({
+    ...occurrences(random, from, count, () => (model === "afm" ? pad16(K) * random.int(ROWS) : 0)),
     dc: input(random.values(OCCURRENCES)),
-    masks: input(Int16Array.from({ length: 8 * words(K) * OCCURRENCES }, () => random.int(2 ** 16) - 2 ** 15)),
+    masks: input(
+      Uint8Array.from({ length: maskBytes(K, model, ROWS, OCCURRENCES) }, () =>
+        model === "afm" ? 255 * random.int(2) : random.int(256),
+      ),
+    ),
     C: output(MASKED_LANES * count),
   }),
-  desc: ({ K }, at) => ({ Kp: pad4(K), sScores: 4, sDropped: 4, sNext: 4 + at.next - at.dc }),
-  call: ({ kernels, at, shape: { k, count } }) =>
-    kernels.maskedGradients(at.C, at.desc, at.dc - BEFORE, at.first, count, at.masks, k) - at.masks,
-  twin: ({ first, next, dc, masks, C }, { K, k }) => {
+  desc: ({ K, model }, at) => ({
+    model: MODEL[model],
+    Kp: pad4(K),
+    sScores: 4,
+    sDropped: 4,
+    sFirst: at.first - at.dc,
+    sOccurrences: at.list - at.dc,
+    sMasks: at.masks - at.dc,
+  }),
+  call: ({ kernels, at, shape: { k, count, from } }) =>
+    kernels.maskedGradients(at.C, at.desc, at.dc, at.first + 4 * from, count, k),
+  twin: ({ list, dc, masks, C }, { K, k, model, count, from }) => {
     const terms = Array.from(C, (): number[] => []);
-    listed(first, next).forEach(({ pair, i }, place) => {
-      for (let j = 0; j < MASKED_LANES; j++) {
-        const [word, bit] = [Math.floor((k + j) / WORD_LANES), 15 - (Math.floor((k + j) / 8) % 16)];
-        const kept = (masks[8 * (words(K) * place + word) + (j % 8)]! >> bit) & 1;
-        terms[MASKED_LANES * pair + j]!.push(kept * dc[i]!);
+    for (const { i, at, pair, mask } of listed(list, from, count)) {
+      for (let j = 0; j < Math.min(MASKED_LANES, pad16(pad4(K) - k)); j++) {
+        const [byte, bit] = bitOf(i, k + j, K);
+        const kept = model === "afm" ? masks[mask + k + j]! & 1 : (masks[byte]! >> bit) & 1;
+        terms[MASKED_LANES * pair + j]!.push(kept * dc[at]!);
       }
-    });
-    return { C: summed(terms), returns: exactly([2 * masks.length]) };
+    }
+    return { C: summed(terms) };
   },
 });
 
 const maskedRowGradients = kernelCase({
   kernel: "maskedRowGradients",
   tolerance: 0,
-  shapes: sweep({ K: KERNEL_FACTORS, model: MODELS }, { P: [1, 4, 5], from: [0, 8] }),
+  shapes: sweep({ K: KERNEL_FACTORS, model: MODELS }, { P: [1, 4, 5], from: [0, 16] }),
   buffers: ({ K, model, P }, random) => ({
     C: output(MASKED_LANES * P),
     dc: input(random.values(P)),
-    mask: input(Int16Array.from({ length: maskLanes(K, model) * P || pad8(K) }, () => -random.int(2))),
+    mask: input(rowMasks(random, K, model, P)),
   }),
   desc: ({ K, model }) => ({ model: MODEL[model], Kp: pad4(K) }),
   call: ({ kernels, at, shape: { K, P, from } }) => {
     const { first, lanes } = someLanes(K, from);
-    kernels.maskedRowGradients(at.C, at.desc, at.dc, at.mask + 2 * first, P, lanes);
+    kernels.maskedRowGradients(at.C, at.desc, at.dc, at.mask + first, P, lanes);
   },
   twin: ({ C, dc, mask }, { K, model, from }) => {
     const { first, lanes } = someLanes(K, from);
     const value = (p: number, k: number) =>
-      k < lanes ? -mask[p * maskLanes(K, model) + first + k]! * dc[p]! : UNTOUCHED;
+      k < pad16(lanes) ? (mask[p * maskLanes(K, model) + first + k]! & 1) * dc[p]! : UNTOUCHED;
     return { C: exactly(Array.from(C, (_, i) => value(Math.floor(i / MASKED_LANES), i % MASKED_LANES))) };
   },
 });
@@ -256,7 +307,7 @@ function someLanes(K: number, from: number): { first: number; lanes: number } {
 }
 
 export const maskedCases = {
-  dropoutMask: dropoutMaskCase,
+  dropoutMasks,
   dropout: dropoutCase,
   linkPairs,
   maskedScores,

@@ -16,7 +16,7 @@ import {
   tensorShapes,
 } from "../reference/index.js";
 import { assertClose, largest, nearly } from "./compare.js";
-import { dropoutMask, keepThreshold, randomKey, STREAM_PRODUCTS, STREAM_WEIGHTS } from "./dropout.js";
+import { dropoutMask, keepThreshold, MASK_KEYS, randomKey, STREAM_PRODUCTS, STREAM_WEIGHTS } from "./dropout.js";
 import { fillWithNaN } from "./memory.js";
 import { Random } from "./random.js";
 import { pad4 } from "./sweep.js";
@@ -151,14 +151,13 @@ export function dropoutOptions(
     const listed = pairsOf({ ...config, batchNorm: false }).filter(
       ({ s, t }) => row.slots[s]!.feature < n && row.slots[t]!.feature < n,
     );
-    const lanes = Math.ceil(pad4(K) / 8) * 8;
     const weightMask = dropoutMask(randomKey(train.seed, STREAM_WEIGHTS, step, b), listed.length, ofWeights);
-    const productMask = dropoutMask(productKey, listed.length * lanes, ofProducts);
     const weights = new Array<number>(all.length).fill(1);
     const products = new Array<number>(all.length * K).fill(1);
     listed.forEach(({ p }, i) => {
       weights[p] = weightMask[i]!;
-      for (let k = 0; k < K; k++) products[p * K + k] = productMask[i * lanes + k]!;
+      const mask = dropoutMask(productKey + MASK_KEYS * i, K, ofProducts);
+      for (let k = 0; k < K; k++) products[p * K + k] = mask[k]!;
     });
     return {
       dropout: [
@@ -295,7 +294,7 @@ export class TestSession {
     ends.push(
       desc.get("sRowGrad") + 4 * desc.get("rowFloats"),
       desc.get("sPairScores") + 4 * pad4(1 + desc.get("sharedRows") * desc.get("P")),
-      desc.get("sMasks") + 16 * Math.ceil(desc.get("Kp") / 128) * desc.get("sharedRows") * desc.get("P"),
+      desc.get("sMasks") + 16 * Math.ceil(desc.get("Kp") / 16) * desc.get("sharedRows") * desc.get("P"),
     );
     const bytes = Math.max(...ends);
     const page = this.session.memory.grow(Math.ceil(bytes / 65536));

@@ -330,6 +330,25 @@ const topSort = kernelCase({
   },
 });
 
+const LARGEST = 2 ** 32 - 1;
+
+const replaceUnknown = kernelCase({
+  kernel: "replaceUnknown",
+  tolerance: 0,
+  shapes: cross({ n: [0, 1, 7, 2 ** 31, LARGEST], count: [0, 1, 3, 4, 5, 8, 15, 64] }),
+  buffers: ({ n, count }, random) => {
+    // Ids next to what comparisons can get wrong, and as many others below n as not.
+    const edges = [0, n - 1, n, n + 1, 2 ** 31 - 1, 2 ** 31, LARGEST].filter((id) => id >= 0 && id <= LARGEST);
+    const id = () => (random.chance(0.3) ? random.pick(edges) : random.int(Math.min(2 * n, LARGEST)));
+    return { ids: inOut(Uint32Array.from({ length: count }, id)) };
+  },
+  call: ({ kernels, at, shape: { n, count } }) => kernels.replaceUnknown(at.ids, count, n),
+  twin: ({ ids }, { n }) => ({
+    ids: exactly(Array.from(ids, (id) => Math.min(id, n))),
+    returns: exactly([ids.filter((id) => id >= n).length]),
+  }),
+});
+
 export const tableCases = {
   linearFrom,
   linearTerms,
@@ -339,4 +358,5 @@ export const tableCases = {
   pairTerms,
   topKeep,
   topSort,
+  replaceUnknown,
 };

@@ -1,0 +1,4 @@
+import { cases } from "../support/cases.js";
+import { testKernel } from "../support/kernel-case.js";
+
+testKernel(cases.replaceUnknown);
