@@ -495,6 +495,7 @@ export function kernelCases(kernels, memory, fields, K) {
     of("replaceUnknown", `${BATCH} rows of ${M}`, 0, 8 * BATCH * M, () =>
       k.replaceUnknown(batchIds, BATCH * M, manyFeatures),
     ),
+    of("touchRows", `${BATCH} rows`, 0, 20 * BATCH, () => k.touchRows(occurrenceDesc, 0, BATCH)),
     of("sortOccurrences", `${BATCH} rows of ${M}`, 0, 20 * BATCH * M, () => k.sortOccurrences(occurrenceDesc)),
     of("beginScatter", `${BATCH} rows`, 0, 16 * BATCH, () => k.beginScatter(scatterDesc)),
     of("scatterRow", `M ${M}, K ${shortKp}`, M * shortFloats, 8 * M * shortFloats, () =>
@@ -533,6 +534,7 @@ const SCALAR = [
   "lossOfRows",
   "metricSums",
   "squaredNorm",
+  "touchRows",
   "sortOccurrences",
   "beginScatter",
   "distinctPairs",

@@ -265,6 +265,10 @@ export function beginScatter(desc: usize): void {
   occurrences.beginScatter(changetype<Desc>(desc));
 }
 
+export function touchRows(desc: usize, from: u32, to: u32): u32 {
+  return occurrences.touchRows(changetype<Desc>(desc), from, to);
+}
+
 export function scatterRow(desc: usize, S: usize, dy: f32, features: usize, values: usize, slots: u32): void {
   scatter.scatterRow(changetype<Desc>(desc), S, dy, features, values, slots);
 }

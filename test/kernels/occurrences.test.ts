@@ -1,4 +1,5 @@
 import { cases } from "../support/cases.js";
 import { testKernel } from "../support/kernel-case.js";
 
+testKernel(cases.touchRows);
 testKernel(cases.sortOccurrences);

@@ -1971,6 +1971,39 @@ const sortOccurrences = kernelCase({
   },
 });
 
+const touchRows = kernelCase({
+  kernel: "touchRows",
+  tolerance: 0,
+  shapes: cross({ from: [0, 2], rows: [0, 1, 3, 10], slots: SLOTS.filter((slots) => slots > 0) }),
+  buffers: ({ from, rows, slots }, random) => {
+    const N = from + rows + 4;
+    const rowPtr = Uint32Array.from({ length: N + 1 }, (_, r) => r * slots);
+    return {
+      order: input(Uint32Array.from(random.permutation(N))),
+      rowPtr: input(rowPtr),
+      labels: input(Uint32Array.from({ length: N }, () => random.int(2 ** 31))),
+      features: input(Uint32Array.from({ length: N * slots }, () => random.int(2 ** 31))),
+    };
+  },
+  desc: (_, at) => ({
+    first: 3,
+    order: at.order,
+    rowPtr: at.rowPtr,
+    labels: at.labels,
+    features: at.features,
+  }),
+  call: ({ kernels, at, shape: { from, rows } }) => kernels.touchRows(at.desc, from, from + rows) >>> 0,
+  // The first and the last word of each row's features, and its label
+  twin: ({ order, rowPtr, labels, features }, { from, rows }) => {
+    let words = 0;
+    for (let b = from; b < from + rows; b++) {
+      const row = order[3 + b]!;
+      words ^= features[rowPtr[row]!]! ^ features[rowPtr[row + 1]! - 1]! ^ labels[row]!;
+    }
+    return { returns: exactly([words >>> 0]) };
+  },
+});
+
 const beginScatter = kernelCase({
   kernel: "beginScatter",
   tolerance: 0,
@@ -2297,6 +2330,7 @@ export const cases = {
   optimizerInit,
   squaredNorm,
   stepIsFinite,
+  touchRows,
   sortOccurrences,
   beginScatter,
   scatterRow,

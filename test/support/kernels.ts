@@ -190,6 +190,7 @@ export interface TestKernels {
   optimizerInit(desc: Address, theta: Address, floats: number): void;
   squaredNorm(theta: Address, gradient: Address, floats: number, l2: number): number;
   stepIsFinite(theta: Address, gradient: Address, floats: number, scale: number): number;
+  touchRows(desc: Address, from: number, to: number): number;
   sortOccurrences(desc: Address): void;
   beginScatter(desc: Address): void;
   scatterRow(desc: Address, S: Address, dy: number, features: Address, values: Address, slots: number): void;

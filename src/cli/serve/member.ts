@@ -43,11 +43,16 @@ export class Member {
       }
     });
     this.ended = new Promise((resolve) => {
-      worker.once("exit", (code, signal) => {
-        this.#why = signal ?? `exit code ${code}`;
-        for (const { reject } of this.#waiting.values()) reject(hasEnded(this.#why));
+      const end = (why: string) => {
+        this.#why = why;
+        for (const { reject } of this.#waiting.values()) reject(hasEnded(why));
         this.#waiting.clear();
-        resolve(this.#why);
+        resolve(why);
+      };
+      worker.once("exit", (code, signal) => end(signal ?? `exit code ${code}`));
+      // Node tells a process who listens on a port; where it has ended by then, that is an error here (EPIPE), too.
+      worker.on("error", (error: Error) => {
+        if (worker.process.pid === undefined) end(`it cannot be started (${error.message})`);
       });
     });
   }

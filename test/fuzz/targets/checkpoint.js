@@ -96,7 +96,7 @@ export default {
   ],
   maxBytes: 8192,
   // A training, and what it is compared with.
-  memory: { base: 2 ** 23, factor: 64 },
+  memory: { base: 12e6, factor: 64 },
   async run(bytes) {
     for (const file of [bytes, repaired(bytes)]) {
       await refuses(() => checkCheckpoint(file));
