@@ -50,7 +50,7 @@ const TASKS = [
 ];
 
 /** Milliseconds after which no further round of a task begins. */
-const ROUNDS_MS = 20_000;
+const ROUNDS_MS = 15_000;
 
 /** Everybody's calls of the first round take this long together. */
 const WARM_SECONDS = 0.5;
