@@ -157,7 +157,7 @@ export class Desc {
   blockRows: u32; //       rows that go forward, then backward, together; a multiple of 4 for networks
   scratchRow: u32;
   sGradients: u32; //      f32[blockRows] dLoss/dŷ
-  sRowGrad: u32; //        f32[rowFloats] gradient of one record while it is summed
+  sRowGrad: u32; //        f32[rowFloats] gradient of one record while it is summed; FM: z of a row before
 
   sState: u32; //          {address of its list of pairs, number of pairs}
   sSlots: u32; //          f32[M + 1, Kp] v x; all of these are offsets in bytes from the scratch pointer

@@ -2,11 +2,11 @@
  * SHA-256 (FIPS 180-4), for digests of weights: it is there in every runtime, without waiting, piece by piece.
  */
 
-/** The first 32 bits behind the point of the cube roots of the first 64 primes, u32[64]; 0 until `constants`. */
-const K = memory.data(256, 16);
-
-/** Computed, because a list of random numbers does not compress: 150 bytes of each module. */
-function constants(): void {
+/**
+ * The first 32 bits behind the point of the cube roots of the first 64 primes. Computed, because a list of random numbers
+ * does not compress: 150 bytes of each module.
+ */
+function constants(K: usize): void {
   let p: u32 = 1;
   for (let at = K, end = K + 256; at < end; at += 4) {
     let divisor: u32;
@@ -28,13 +28,14 @@ function word(W: usize, t: u32): u32 {
 }
 
 /**
- * @param state  in/out u32[8] the hash, u32[16] room
+ * @param state  in/out u32[8] the hash, u32[16] room, u32[64] constants: 0 before the first call. Not in the module's own
+ *                      memory, which is written anew when another thread begins
  * @param data   in     blocks of 64 bytes
  * @param blocks        how many
  */
 export function sha256(state: usize, data: usize, blocks: u32): void {
-  if (!load<u32>(K)) constants();
-  const W = state + 32;
+  const W = state + 32, K = state + 96;
+  if (!load<u32>(K)) constants(K);
   for (const end = data + (<usize>blocks << 6); data < end; data += 64) {
     let a = load<u32>(state), b = load<u32>(state, 4), c = load<u32>(state, 8), d = load<u32>(state, 12);
     let e = load<u32>(state, 16), f = load<u32>(state, 20), g = load<u32>(state, 24), h = load<u32>(state, 28);

@@ -7,7 +7,7 @@ export function base64(bytes: Uint8Array): string {
 
 /** Blocks of 64 bytes that are hashed in one call, and where they lie behind the state. */
 const BLOCKS = 256;
-const ROOM = 128;
+const ROOM = 384;
 
 /** Bytes of linear memory that a digest needs. */
 export const SHA256_BYTES = ROOM + 64 * BLOCKS;
